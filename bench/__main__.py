@@ -1,6 +1,6 @@
 """Measures every module of this package that has `measure()` and prints one table.
 
-`python -m bench` measures all, `python -m bench parse report` only those named. Exit status 1 when a limit was not held.
+`python -m bench` measures all, `python -m bench parse report` only those named. Exit status 1: a limit was not held.
 """
 
 from __future__ import annotations
