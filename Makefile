@@ -33,7 +33,7 @@ endef
 $(eval $(call venv,.venv,dev,dev))
 $(eval $(call venv,.venv-lint,lint,lint))
 $(eval $(call venv,.venv-bench,bench,dev))
-$(eval $(call venv,.venv-oldest,oldest,dev))
+$(eval $(call venv,.venv-oldest,oldest,oldest))
 
 $(LINKED):
 	mkdir -p $(dir $(LINKED))
