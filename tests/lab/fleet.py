@@ -1,0 +1,236 @@
+"""A fleet of simulated hosts in this process, and the inventory that reaches it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.lab.certificate import Authority
+from tests.lab.engine import Runner
+from tests.lab.events import Event
+from tests.lab.host import LogConfig, write_host, write_log
+from tests.lab.service import ShellService
+from tests.lab.web import Handler, WebServer, basic_authentication
+
+USER = "Administrator"
+GROUP = "windows"
+IDLE_SECONDS = 180.0
+"""A shell that no client has asked for during this time is deleted, so that a client that died keeps no process."""
+_IDLE_CHECK_SECONDS = 15.0
+_PORTS = {False: (5985, 15985, 25985), True: (5986, 15986, 25986)}
+_BLOCKS = range(8, 255)
+_HOSTS_IN_A_ROW = 250
+_HOSTS_IN_A_BLOCK = _HOSTS_IN_A_ROW * 250
+
+
+@dataclass(frozen=True)
+class FleetHost:
+    """One host of a fleet.
+
+    Attributes:
+        name: its name in the inventory.
+        folder: where its state is; never looked at if it is down.
+        down: whether nothing listens at its address.
+        groups: inventory groups, besides the one that all are in.
+        variables: inventory variables of its own.
+    """
+
+    name: str
+    folder: Path
+    down: bool = False
+    groups: tuple[str, ...] = ()
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Fleet:
+    """Hosts at addresses of their own in 127.0.0.0/8, on WinRM's port; in use from start() to stop(), or in ``with``.
+
+    Args:
+        hosts: with names that differ.
+        runner: what runs a host's commands.
+        folder: for certificates and the inventory.
+        https: over TLS, with a certification authority of this fleet's own.
+        processes: how many commands run at once, over all hosts; the rest wait.
+        password: of the user on every host; without one, a new one is made.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[FleetHost],
+        runner: Runner,
+        folder: Path,
+        *,
+        https: bool = False,
+        processes: int | None = None,
+        password: str | None = None,
+    ) -> None:
+        names = [host.name for host in hosts]
+        if len(set(names)) < len(names) or not 0 < len(names) <= _HOSTS_IN_A_BLOCK:
+            raise ValueError(f"a fleet has 1 to {_HOSTS_IN_A_BLOCK} hosts with names that differ, not {names[:20]}")
+        self.hosts = list(hosts)
+        self.user = USER
+        self.password = password or secrets.token_urlsafe(15)
+        self.https = https
+        self.inventory_path = folder / "inventory.yml"
+        self.addresses: dict[str, str] = {}
+        self.port = 0
+        self._folder = folder
+        self._runner = runner
+        self._places = threading.Semaphore(processes or (os.cpu_count() or 1) + 1)
+        self._authority: Authority | None = None
+        self._server = WebServer()
+        self._services: list[ShellService] = []
+        self._claim: socket.socket | None = None
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> Fleet:
+        """Starts it."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops it."""
+        self.stop()
+
+    def start(self) -> None:
+        """Begins to serve, and writes the inventory to ``inventory_path``.
+
+        Raises:
+            OSError: no address can be had.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        block = self._claim_addresses()
+        self._authority = Authority(self._folder) if self.https else None
+        try:
+            for index, host in enumerate(self.hosts):
+                row, place = divmod(index, _HOSTS_IN_A_ROW)
+                address = self.addresses[host.name] = f"127.{block}.{row}.{place + 1}"
+                if not host.down:
+                    tls = self._authority.server(host.name, address) if self._authority else None
+                    self._server.listen(address, self.port, self._handler(host), tls)
+        except OSError:
+            self.stop()
+            raise
+        self._server.start()
+        threading.Thread(target=self._close_idle, name="idle shells", daemon=True).start()
+        self.write_inventory(self.inventory_path)
+
+    def stop(self) -> None:
+        """Ends all commands and connections; can be called twice."""
+        self._stopped.set()
+        for service in self._services:
+            service.close()
+        self._server.stop()
+        if self._claim is not None:
+            self._claim.close()
+
+    def inventory(self) -> dict[str, Any]:
+        """The inventory, ready for ``ansible -i`` when written as YAML."""
+        variables: dict[str, Any] = {
+            "ansible_connection": "winrm",
+            "ansible_port": self.port,
+            "ansible_user": self.user,
+            "ansible_password": self.password,
+            "ansible_winrm_scheme": "https" if self.https else "http",
+            "ansible_winrm_transport": "basic",
+            # A proxy in the environment is not for these addresses.
+            "ansible_winrm_proxy": None,
+        }
+        if self._authority is not None:
+            variables["ansible_winrm_server_cert_validation"] = "validate"
+            variables["ansible_winrm_ca_trust_path"] = str(self._authority.certificate)
+        groups: dict[str, Any] = {
+            GROUP: {
+                "hosts": {
+                    host.name: {"ansible_host": self.addresses[host.name], **host.variables} for host in self.hosts
+                },
+                "vars": variables,
+            }
+        }
+        for host in self.hosts:
+            for group in host.groups:
+                groups.setdefault(group, {"hosts": {}})["hosts"][host.name] = {}
+        return {"all": {"children": groups}}
+
+    def write_inventory(self, path: Path) -> None:
+        """Writes the inventory, which holds the password, for this user only."""
+        path.touch(mode=0o600)
+        path.write_text("---\n" + yaml.safe_dump(self.inventory(), sort_keys=False, allow_unicode=True), "utf-8")
+
+    def _handler(self, host: FleetHost) -> Handler:
+        service = ShellService(host.name, host.folder, self._runner, self._places)
+        self._services.append(service)
+        return basic_authentication(service.handle, self.user, self.password)
+
+    def _claim_addresses(self) -> int:
+        """Picks a port and a block 127.<block>.0.0/16 that no other fleet has; a fleet's mark is the last address."""
+        failure: OSError | None = None
+        for port in _PORTS[self.https]:
+            for block in _BLOCKS:
+                claim = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                try:
+                    claim.bind((f"127.{block}.255.254", port))
+                except OSError as error:
+                    claim.close()
+                    failure = error
+                else:
+                    self._claim, self.port = claim, port
+                    return block
+        raise OSError(f"no address in 127.8.0.0 to 127.254.0.0 can be had for the lab's hosts: {failure}")
+
+    def _close_idle(self) -> None:
+        while not self._stopped.wait(_IDLE_CHECK_SECONDS):
+            for service in self._services:
+                service.close_idle(IDLE_SECONDS)
+
+
+class Lab:
+    """Makes hosts below one folder and starts fleets of them; in ``with``, all are stopped at its end."""
+
+    def __init__(self, folder: Path, runner: Runner) -> None:
+        self.folder = folder
+        self._runner = runner
+        self._exit = contextlib.ExitStack()
+        self._numbers: Iterator[int] = iter(range(1, 1_000_000))
+
+    def __enter__(self) -> Lab:
+        """Nothing is started yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stops the fleets."""
+        self._exit.close()
+
+    def host(
+        self,
+        name: str,
+        events: Iterable[Event | str] = (),
+        *,
+        config: LogConfig | None = None,
+        groups: tuple[str, ...] = (),
+        variables: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> FleetHost:
+        """Makes a host with these events in its Application log; ``settings`` as in write_host()."""
+        folder = self.folder / "hosts" / f"{next(self._numbers)}-{name}"
+        write_host(folder, name, **settings)
+        write_log(folder, events, config=config)
+        return FleetHost(name, folder, groups=groups, variables=variables or {})
+
+    def down(self, name: str) -> FleetHost:
+        """A host at whose address nothing listens."""
+        return FleetHost(name, self.folder / "hosts" / "none", down=True)
+
+    def start(self, *hosts: FleetHost, **settings: Any) -> Fleet:
+        """Starts a fleet of these hosts; ``settings`` as in Fleet."""
+        fleet = Fleet(hosts, self._runner, self.folder / f"fleet-{next(self._numbers)}", **settings)
+        return self._exit.enter_context(fleet)
