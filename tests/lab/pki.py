@@ -36,6 +36,7 @@ EXPIRED: Days = (-90, -1)
 NOT_YET_VALID: Days = (1, 90)
 CA_VALID: Days = (-365, 3650)
 
+DER = serialization.Encoding.DER
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 # An NDES server's two RA certificates come from templates with this usage.
@@ -180,7 +181,7 @@ class Authority:
         for serial, date in self.revoked.items():
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(date).build()
             builder = builder.add_revoked_certificate(entry)
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(DER)
 
     def _sign(self, builder: x509.CertificateBuilder, crl_url: str | None) -> x509.Certificate:
         builder = builder.issuer_name(self.certificate.subject).add_extension(
@@ -204,7 +205,7 @@ def sha256(certificate: x509.Certificate) -> str:
 
 def thumbprint(certificate: x509.Certificate) -> str:
     """Fingerprint in the form that Windows shows: 40 upper hex digits of SHA-1."""
-    der = certificate.public_bytes(serialization.Encoding.DER)
+    der = certificate.public_bytes(DER)
     return hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()
 
 

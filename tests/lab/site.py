@@ -1,12 +1,13 @@
 """A web site over HTTP and HTTPS on loopback that can be told to misbehave while it runs.
 
-What it is asked, it passes on to a function; what it answers with is the function's, unless a mode says otherwise. The TLS
-settings are asked for anew with every connection, so that a certificate can be replaced between two of them.
+What it is asked, it passes on to a function; what it answers with is the function's, unless a mode says otherwise.
+The TLS settings are asked for anew with every connection, so that a certificate can be replaced between two of them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import socketserver
 import ssl
@@ -18,7 +19,7 @@ from email.message import Message
 from email.utils import formatdate
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 STATUSES = ("400", "401", "403", "404", "407", "429", "500", "502", "503")
@@ -177,7 +178,6 @@ class _Conversation(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = HOLD_SECONDS
     server: _Listener
-    _plans: ClassVar[dict[str, str]] = {name: f"_{name}" for name in MISBEHAVIOUR}
 
     def setup(self) -> None:
         """Do the TLS handshake here, on the connection's own thread, so that a slow client holds up nobody else."""
@@ -209,7 +209,7 @@ class _Conversation(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Nothing goes to the terminal: what was asked is in `Site.requests`."""
 
-    def do_GET(self) -> None:  # the name is the standard library's
+    def do_GET(self) -> None:
         """Answer, or misbehave."""
         site = self.server.site
         request = Request(self.server.scheme, self.command, self.path, self.headers)
@@ -218,11 +218,14 @@ class _Conversation(BaseHTTPRequestHandler):
         if mode in MISBEHAVIOUR:
             self.close_connection = True
             with contextlib.suppress(OSError):
-                getattr(self, self._plans[mode])()
+                getattr(self, f"_{mode}")()
             return
         self._send(_planned(mode, site.answer(request)), mode)
 
-    do_POST = do_HEAD = do_CONNECT = do_GET  # noqa: N815
+    def do_POST(self) -> None:
+        """As GET; a body is not read, so the connection ends."""
+        self.close_connection = True
+        self.do_GET()
 
     def _send(self, answer: Answer, mode: str) -> None:
         self.send_response(answer.status)
@@ -244,11 +247,8 @@ class _Conversation(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         # Closing with a linger time of nought sends RST instead of FIN.
         self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        plain = self.request.detach() if isinstance(self.request, ssl.SSLSocket) else None
-        if plain is not None:
-            socket.close(plain)
-        else:
-            self.request.close()
+        # Under the streams that still hold it: only the last close sends anything.
+        os.close(self.request.detach())
 
     def _drip(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
