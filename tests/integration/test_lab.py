@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.fleet import Fleet, Lab
-from tests.lab.playbook import run_module, run_playbook
+from tests.lab.playbook import run_module
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["http", "https"])

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import socket
+import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from tests.lab.certificate import Authority
 from tests.lab.engine import Runner
 from tests.lab.events import Event
 from tests.lab.host import LogConfig, write_host, write_log
+from tests.lab.pki import Authority
 from tests.lab.service import ShellService
 from tests.lab.web import Handler, WebServer, basic_authentication
 
@@ -84,6 +85,7 @@ class Fleet:
         self.addresses: dict[str, str] = {}
         self.port = 0
         self._folder = folder
+        self._ca_path = folder / "ca.pem"
         self._runner = runner
         self._places = threading.Semaphore(processes or (os.cpu_count() or 1) + 1)
         self._authority: Authority | None = None
@@ -109,14 +111,15 @@ class Fleet:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         block = self._claim_addresses()
-        self._authority = Authority(self._folder) if self.https else None
+        if self.https:
+            self._authority = Authority.root("Lab WinRM CA")
+            self._ca_path.write_text(self._authority.pem, "ascii")
         try:
             for index, host in enumerate(self.hosts):
                 row, place = divmod(index, _HOSTS_IN_A_ROW)
                 address = self.addresses[host.name] = f"127.{block}.{row}.{place + 1}"
                 if not host.down:
-                    tls = self._authority.server(host.name, address) if self._authority else None
-                    self._server.listen(address, self.port, self._handler(host), tls)
+                    self._server.listen(address, self.port, self._handler(host), self._tls(host.name, address))
         except OSError:
             self.stop()
             raise
@@ -147,7 +150,7 @@ class Fleet:
         }
         if self._authority is not None:
             variables["ansible_winrm_server_cert_validation"] = "validate"
-            variables["ansible_winrm_ca_trust_path"] = str(self._authority.certificate)
+            variables["ansible_winrm_ca_trust_path"] = str(self._ca_path)
         groups: dict[str, Any] = {
             GROUP: {
                 "hosts": {
@@ -170,6 +173,14 @@ class Fleet:
         service = ShellService(host.name, host.folder, self._runner, self._places)
         self._services.append(service)
         return basic_authentication(service.handle, self.user, self.password)
+
+    def _tls(self, name: str, address: str) -> ssl.SSLContext | None:
+        if self._authority is None:
+            return None
+        leaf = self._authority.leaf(name, ip_addresses=[address])
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(leaf.write(self._folder / f"{address}.pem"))
+        return context
 
     def _claim_addresses(self) -> int:
         """Picks a port and a block 127.<block>.0.0/16 that no other fleet has; a fleet's mark is the last address."""
