@@ -1,0 +1,306 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules that name an event's cause: loaded from causes.yml and from the user, checked, compiled, and matched."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypedDict, get_args
+
+from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event
+from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import (
+    Expression,
+    ExpressionError,
+    MissingLibraryError,
+    Place,
+)
+
+try:
+    import yaml
+except ImportError as error:
+    YAML_ERROR: ImportError | None = error
+else:
+    YAML_ERROR = None
+
+Certainty = Literal["proven", "likely", "possible"]
+Role = Literal["trust_ndes_chain", "use_http", "disable_aik"]
+# What a role has to see on the host right before it writes; docs/causes.md says what each one means.
+Need = Literal[
+    "aik_not_in_use",
+    "ca_thumbprint_matches",
+    "chain_untrusted_proven",
+    "http_endpoint_proven",
+    "isolated_network_declared",
+    "pins",
+]
+
+
+class Remedy(TypedDict):
+    """A role that can mend the cause, what it needs to see before it writes, and why it is proposed."""
+
+    role: Role
+    needs: list[Need]
+    reason: str
+
+
+class RuleError(ValueError):
+    """A rule that can't be used.
+
+    Attributes:
+        rule_id: the rule's id, or its place in the list (``number 3``) where it has none.
+        reason: why, in half a sentence.
+    """
+
+    def __init__(self, rule_id: str, reason: str) -> None:
+        """Names the rule and says why it is refused."""
+        super().__init__(f"rule {rule_id}: {reason}")
+        self.rule_id = rule_id
+        self.reason = reason
+
+
+class _Remedy(NamedTuple):
+    remedy: Remedy
+    when: Expression | None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of causes.yml or of the user, checked and compiled; the fields: docs/causes.md."""
+
+    id: str
+    when: Expression
+    certainty: Certainty
+    summary: str
+    advice: str
+    references: tuple[str, ...]
+    remedies: tuple[_Remedy, ...]
+    transient_after_start: bool
+
+    @property
+    def reads(self) -> frozenset[Place]:
+        """Every place of {event, evidence} that the rule depends on."""
+        return self.when.reads.union(*(remedy.when.reads for remedy in self.remedies if remedy.when is not None))
+
+
+class Match(NamedTuple):
+    """The rule that an event hits, and those of its remedies that fit the event."""
+
+    rule: Rule
+    remedies: tuple[Remedy, ...]
+
+
+_ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_RULE_KEYS: dict[str, type] = {
+    "id": str,
+    "when": str,
+    "certainty": str,
+    "summary": str,
+    "advice": str,
+    "references": list,
+    "remedies": list,
+    "transient_after_start": bool,
+}
+_REQUIRED = ("id", "when", "certainty", "summary")
+_REMEDY_KEYS: dict[str, type] = {"role": str, "needs": list, "reason": str, "when": str}
+_TYPE_NAMES = {str: "a text", list: "a list", bool: "true or false"}
+_MEMO_LIMIT = 50_000
+
+
+class Rules:
+    """An ordered set of rules: the first one that an event hits names its cause.
+
+    The outcome is remembered by what the rules read of an event and of the evidence, nothing else can change it. So
+    many equal failures cost one evaluation.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """Takes the rules in the order in which they are tried."""
+        self.rules = tuple(rules)
+        places = frozenset[Place]().union(*(rule.reads for rule in self.rules))
+        self._of_evidence = sorted(place[1:] for place in places if place[:1] == ("evidence",))
+        of_event: dict[str, list[str]] = {}
+        whole: set[str] = set()
+        for place in places:
+            if place[:1] == ("event",) and len(place) > 1:
+                of_event.setdefault(place[1], [])
+                if len(place) > 2:
+                    of_event[place[1]].append(place[2])
+                else:
+                    whole.add(place[1])
+        # The dicts that are read by key, with what stands for their keys where there is no dict.
+        self._parts = [
+            (name, sorted(set(of_event[name])), [None] * len(set(of_event[name])))
+            for name in sorted(of_event)
+            if name not in whole
+        ]
+        self._whole = sorted(whole)
+        self._memorable = not places & {(), ("event",)}
+        self._memo: dict[tuple[object, ...], Match] = {}
+
+    def evidence_key(self, evidence: Mapping[str, Any]) -> str:
+        """Returns what the rules read of a host's evidence, as one text: to be computed once a host."""
+        if not evidence or not self._of_evidence:
+            return ""
+        return json.dumps([value_at(evidence, place) for place in self._of_evidence], sort_keys=True, default=str)
+
+    def match(self, event: Event, evidence: Mapping[str, Any], evidence_key: str) -> Match:
+        """Returns the first rule that the event hits; the last built-in one is hit by every event.
+
+        Args:
+            event: a parsed event.
+            evidence: what is known of its host, may be empty.
+            evidence_key: ``evidence_key(evidence)``.
+        """
+        if not self._memorable:
+            return self._evaluate(event, evidence)
+        values: list[object] = [evidence_key]
+        part: Any
+        for name, keys, nothing in self._parts:
+            part = event.get(name)
+            if part is None:
+                values += nothing
+            else:
+                for key in keys:
+                    value = part.get(key)
+                    values.append(value if isinstance(value, (str, int)) or value is None else _as_text(value))
+        for name in self._whole:
+            value = event.get(name)
+            values.append(value if isinstance(value, (str, int)) or value is None else _as_text(value))
+        remembered = tuple(values)
+        try:
+            return self._memo[remembered]
+        except KeyError:
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo.clear()
+            match = self._memo[remembered] = self._evaluate(event, evidence)
+            return match
+
+    def _evaluate(self, event: Event, evidence: Mapping[str, Any]) -> Match:
+        document = {"event": event, "evidence": evidence}
+        for rule in self.rules:
+            if rule.when.holds(document):
+                fitting = (item for item in rule.remedies if item.when is None or item.when.holds(document))
+                return Match(rule, tuple(item.remedy for item in fitting))
+        raise RuleError("list", "no rule is hit by every event: the last one must be")
+
+
+def load_rules(user_rules: Sequence[Mapping[str, Any]] = ()) -> Rules:
+    """Returns the built-in rules with the user's in front of them.
+
+    A user's rule may have the id of a built-in one: it is tried first, and what it does not hit the built-in one
+    still can.
+
+    Raises:
+        RuleError: a user's rule can't be used: unknown or missing keys, a value of the wrong type, an id twice, an
+            expression that does not compile, an unknown certainty, role or need.
+        MissingLibraryError: a Python library is missing.
+    """
+    if not user_rules:
+        return _built_in_rules()
+    return Rules([*check_rules(user_rules), *_built_in_rules().rules])
+
+
+@lru_cache(maxsize=1)
+def _built_in_rules() -> Rules:
+    if YAML_ERROR is not None:
+        raise MissingLibraryError("PyYAML") from YAML_ERROR
+    text = Path(__file__).with_name("causes.yml").read_text(encoding="utf-8")
+    return Rules(check_rules(yaml.safe_load(text)))
+
+
+def check_rules(rules: Sequence[Mapping[str, Any]]) -> list[Rule]:
+    """Returns the rules checked and compiled.
+
+    Raises:
+        RuleError: as load_rules.
+    """
+    if isinstance(rules, (str, Mapping)) or not isinstance(rules, Sequence):
+        raise RuleError("list", f"the rules must be a list, not {type(rules).__name__}")
+    checked: dict[str, Rule] = {}
+    for number, item in enumerate(rules, 1):
+        rule = _check_rule(item, f"number {number}")
+        if rule.id in checked:
+            raise RuleError(rule.id, "the id is used twice")
+        checked[rule.id] = rule
+    return list(checked.values())
+
+
+def _check_rule(item: Any, place: str) -> Rule:
+    if not isinstance(item, Mapping):
+        raise RuleError(place, f"must be a dict, not {type(item).__name__}")
+    given = item.get("id")
+    rule_id = given if isinstance(given, str) and given else place
+    _check_keys(rule_id, "", item, _RULE_KEYS, _REQUIRED)
+    if not _ID.fullmatch(item["id"]):
+        raise RuleError(rule_id, "the id may hold lower-case letters, digits and underscores, and starts with a letter")
+    if item["certainty"] not in get_args(Certainty):
+        raise RuleError(rule_id, _one_of("certainty", item["certainty"], get_args(Certainty)))
+    references = item.get("references", [])
+    if not all(isinstance(reference, str) for reference in references):
+        raise RuleError(rule_id, "references must be a list of texts")
+    return Rule(
+        id=item["id"],
+        when=_expression(rule_id, "when", item["when"]),
+        certainty=item["certainty"],
+        summary=item["summary"].strip(),
+        advice=item.get("advice", "").strip(),
+        references=tuple(references),
+        remedies=tuple(_check_remedy(rule_id, remedy) for remedy in item.get("remedies", [])),
+        transient_after_start=item.get("transient_after_start", False),
+    )
+
+
+def _check_remedy(rule_id: str, item: Any) -> _Remedy:
+    if not isinstance(item, Mapping):
+        raise RuleError(rule_id, f"a remedy must be a dict, not {type(item).__name__}")
+    _check_keys(rule_id, "remedy ", item, _REMEDY_KEYS, ("role", "needs", "reason"))
+    if item["role"] not in get_args(Role):
+        raise RuleError(rule_id, _one_of("remedy role", item["role"], get_args(Role)))
+    for need in item["needs"]:
+        if need not in get_args(Need):
+            raise RuleError(rule_id, _one_of("remedy need", need, get_args(Need)))
+    when = _expression(rule_id, "remedy when", item["when"]) if "when" in item else None
+    return _Remedy({"role": item["role"], "needs": list(item["needs"]), "reason": item["reason"].strip()}, when)
+
+
+def _check_keys(
+    rule_id: str, what: str, item: Mapping[str, Any], known: Mapping[str, type], required: Sequence[str]
+) -> None:
+    for key in required:
+        if key not in item:
+            raise RuleError(rule_id, f"{what}{key} is missing")
+    for key, value in item.items():
+        if key not in known:
+            raise RuleError(rule_id, _one_of(f"{what}key", key, sorted(known)))
+        if not isinstance(value, known[key]):
+            raise RuleError(rule_id, f"{what}{key} must be {_TYPE_NAMES[known[key]]}, not {type(value).__name__}")
+
+
+def _expression(rule_id: str, what: str, source: str) -> Expression:
+    try:
+        return Expression(source)
+    except ExpressionError as error:
+        raise RuleError(rule_id, f"{what} {error}") from error
+
+
+def _one_of(what: str, given: object, known: Sequence[str]) -> str:
+    return f"unknown {what} {given!r}; known are {', '.join(known)}"
+
+
+def value_at(value: Any, place: Place) -> Any:
+    """Returns what stands at a place of nested dicts, None where there is nothing."""
+    for name in place:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _as_text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

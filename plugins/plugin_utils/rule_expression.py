@@ -1,0 +1,196 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""JMESPath expressions of rules: compiled and checked once, with what they read of {event, evidence}."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint
+from ansible_collections.winpki.scep.plugins.plugin_utils.event import Context, Event, parse_event
+from ansible_collections.winpki.scep.plugins.plugin_utils.event_text import Http, Scep
+from ansible_collections.winpki.scep.plugins.plugin_utils.hresult import EventError
+
+try:
+    import jmespath
+    from jmespath.functions import Functions
+except ImportError as error:
+    JMESPATH_ERROR: ImportError | None = error
+else:
+    JMESPATH_ERROR = None
+
+# A place in {event, evidence}: ("event", "error", "code").
+Place = tuple[str, ...]
+
+_PARTS: dict[str, type] = {"context": Context, "endpoint": Endpoint, "http": Http, "scep": Scep, "error": EventError}
+# An event in which nothing is null, to try expressions on.
+_COMPLETE_EVENT = parse_event(
+    {
+        "record_id": 1,
+        "event_id": 87,
+        "log": "Application",
+        "computer": "host.example",
+        "provider": "Microsoft-Windows-CertificateServicesClient-CertEnroll",
+        "level": 2,
+        "time_created": "2026-01-01T00:00:00.0000000Z",
+        "user_sid": "S-1-5-18",
+        "host": "host",
+        "data": {
+            "Context": "WORKGROUP\\HOST$",
+            "Url": f"https://AMD-KeyId-{'0' * 40}.microsoftaik.azure.net:443/templates/Aik/scep",
+            "MessageText": "PkiStatus(2): x\nFailInfo(2): x\nEnrollStatus(256): x\nHTTP/1.1 200 OK\nDate: x\n",
+            "Method": "POST(1ms)",
+            "Stage": "Submit",
+            "ErrorCode": "x 0x80094811 (-2146875375 CERTSRV_E_KEY_LENGTH)",
+        },
+        "message": None,
+    }
+)
+_READS_ALL_CHILDREN = {
+    "comparator",
+    "and_expression",
+    "or_expression",
+    "not_expression",
+    "function_expression",
+    "multi_select_list",
+    "multi_select_dict",
+    "key_val_pair",
+}
+_READS_FIRST_CHILD = {
+    "subexpression",
+    "index_expression",
+    "projection",
+    "value_projection",
+    "filter_projection",
+    "flatten",
+    "pipe",
+}
+
+
+class ExpressionError(ValueError):
+    """An expression that can't be used; the message says why, in half a sentence."""
+
+
+class MissingLibraryError(ImportError):
+    """A Python library that the controller lacks."""
+
+    def __init__(self, name: str) -> None:
+        """Says which library it is and how to install it."""
+        super().__init__(f"the Python library {name} is missing on the controller: python3 -m pip install {name}")
+
+
+class Expression:
+    """A compiled JMESPath expression.
+
+    Attributes:
+        source: the expression as written.
+        reads: every place of {event, evidence} that its value depends on.
+    """
+
+    def __init__(self, source: str) -> None:
+        """Compiles and checks.
+
+        Raises:
+            ExpressionError: it is no JMESPath, names a function or a place that does not exist, or fails on a complete
+                event.
+            MissingLibraryError: there is no jmespath.
+        """
+        if JMESPATH_ERROR is not None:
+            raise MissingLibraryError("jmespath") from JMESPATH_ERROR
+        self.source = source
+        try:
+            self._compiled = jmespath.compile(source)
+        except jmespath.exceptions.JMESPathError as error:
+            reason = f"is not valid JMESPath: {str(error).splitlines()[0]}"
+            raise ExpressionError(reason) from error
+        tree: Mapping[str, Any] = self._compiled.parsed
+        _check_functions(tree)
+        self.reads = frozenset(_reads(tree))
+        for place in self.reads:
+            _check_place(place)
+        if not any(place[:1] == ("evidence",) for place in self.reads):
+            try:
+                self._compiled.search({"event": _COMPLETE_EVENT, "evidence": {}})
+            except (jmespath.exceptions.JMESPathError, TypeError) as error:
+                reason = f"fails on an event that has every field: {error}"
+                raise ExpressionError(reason) from error
+
+    def holds(self, document: Mapping[str, Any]) -> bool:
+        """Returns whether the value is true as JMESPath has it: not null, false or empty.
+
+        A function that meets a value of the wrong type (mostly null: what is not in the event) counts as false.
+        """
+        try:
+            value = self._compiled.search(document)
+        except (jmespath.exceptions.JMESPathError, TypeError):
+            return False
+        return not (value is None or value is False or value in ("", [], {}))
+
+
+def _reads(node: Mapping[str, Any]) -> Iterator[Place]:
+    """Yields what an expression reads, seen from the root.
+
+    Only the first step of a chain starts at the root; what follows is computed from that step's value alone.
+    """
+    kind, children = node["type"], node["children"]
+    if kind in ("literal", "expref"):  # the function that takes an expref applies it to its other argument
+        return
+    names = _field_chain(node)
+    if names is not None:
+        yield names
+    elif kind in _READS_ALL_CHILDREN:
+        for child in children:
+            yield from _reads(child)
+    elif kind in _READS_FIRST_CHILD:
+        yield from _reads(children[0])
+    else:  # current, identity, index, slice: the whole document
+        yield ()
+
+
+def _field_chain(node: Mapping[str, Any]) -> Place | None:
+    """Returns the names of a.b.c, None for anything else."""
+    if node["type"] == "field":
+        return (node["value"],)
+    if node["type"] != "subexpression":
+        return None
+    names: Place = ()
+    for child in node["children"]:
+        chain = _field_chain(child)
+        if chain is None:
+            return None
+        names += chain
+    return names
+
+
+def _check_functions(node: Any) -> None:
+    if not isinstance(node, Mapping):  # the children of a slice are numbers
+        return
+    if node["type"] == "function_expression":
+        known = Functions.FUNCTION_TABLE.get(node["value"])
+        if known is None:
+            reason = f"calls {node['value']}(), which JMESPath does not have"
+            raise ExpressionError(reason)
+        signature, given = known["signature"], len(node["children"])
+        variadic = bool(signature) and bool(signature[-1].get("variadic"))
+        if given < len(signature) or (given > len(signature) and not variadic):
+            reason = f"calls {node['value']}() with {given} arguments instead of {len(signature)}"
+            raise ExpressionError(reason)
+    for child in node["children"]:
+        _check_functions(child)
+
+
+def _check_place(place: Place) -> None:
+    if place and place[0] not in ("event", "evidence"):
+        reason = f"reads {place[0]!r}; a rule sees only event and evidence"
+        raise ExpressionError(reason)
+    if len(place) < 2 or place[0] == "evidence":
+        return
+    if place[1] not in Event.__annotations__:
+        reason = f"reads event.{place[1]}, which no event has"
+        raise ExpressionError(reason)
+    part = _PARTS.get(place[1])
+    if len(place) > 2 and part is not None and place[2] not in part.__annotations__:
+        reason = f"reads event.{place[1]}.{place[2]}, which no event has"
+        raise ExpressionError(reason)
