@@ -13,6 +13,8 @@ REQ := tests/requirements
 # Ansible finds the collection by its path, so this checkout is linked in where that path ends as it must.
 COLLECTIONS := $(CURDIR)/.cache/collections
 LINKED := $(COLLECTIONS)/ansible_collections/winpki/scep
+# pytest-ansible would make a second tree of links in ./collections.
+LINKED_ALREADY := --ansible-unit-inject-only
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 export PYTHONPATH := $(COLLECTIONS)
@@ -43,7 +45,7 @@ demo: .venv/.ready $(LINKED)
 	.venv/bin/python -m tests.lab demo
 
 test: .venv/.ready .venv-oldest/.ready $(LINKED)
-	.venv/bin/python -m pytest tests
+	.venv/bin/python -m pytest $(LINKED_ALREADY) tests
 	.venv-oldest/bin/python -m pytest tests/integration
 
 lint: .venv-lint/.ready $(LINKED)
