@@ -31,8 +31,6 @@ _TEMPLATES = {
     ("en-US", 88): "SCEP Certificate enrollment for {} via {} succeeded:\r\n\r\n{}\r\nMethod: {}\r\nStage: {}",
     ("de-DE", 86): "Fehler bei der Initialisierung der SCEP-Zertifikatregistrierung für {} über {}:\r\n\r\n{}\r\n"
     "Methode: {}\r\nPhase: {}\r\n{}",
-    ("ru-RU", 86): "Сбой инициализации регистрации сертификата SCEP {} через {}:\r\n\r\n{}\r\nМетод: {}\r\n"
-    "Стадия: {}\r\n{}",
 }
 
 _BACKGROUND = (
@@ -154,7 +152,7 @@ def event88(
 
 
 def rendered(event: Event, language: str = "en-US") -> str:
-    """The event's text in a language: en-US, de-DE, or ru-RU for 86; English where there is no other template."""
+    """The event's text in a language; English where there is no other template."""
     values = [value or "" for _, value in event["data"]]
     template = _TEMPLATES.get((language, event["id"]), _TEMPLATES["en-US", event["id"]])
     return template.format(*(values + [""] * 6)[:6])
@@ -182,6 +180,21 @@ def forwarded(event: Event, log_record: int, *, language: str | None = None) -> 
             "keywords": ["Classic"],
         }
     return copy
+
+
+def background_event(index: int, computer: str) -> Event:
+    """One of other providers' events, as ``background`` has it at that place; without record and time."""
+    provider, event_id, level, text = _BACKGROUND[index * 7 % len(_BACKGROUND)]
+    return {
+        "provider": provider,
+        "id": event_id,
+        "record": 0,
+        "time": "",
+        "level": level,
+        "computer": computer,
+        "channel": "Application",
+        "data": [[None, text]],
+    }
 
 
 def background(

@@ -1,0 +1,132 @@
+"""The lab's command line: ``up`` starts a fleet and prints its inventory, ``demo`` triages one."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+import yaml
+
+from tests.lab.build import build, repeated
+from tests.lab.engine import REPOSITORY, EngineNotFoundError, find_engine
+from tests.lab.fleet import Fleet
+from tests.lab.playbook import ansible_environment, program
+from tests.lab.scenario import DEFAULT, ScenarioError, load
+
+DEMO_OUTPUT = REPOSITORY / "triage-out"
+DEMO_FORKS = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one of the lab's commands and returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = commands.add_parser("up", help="start a fleet, print its inventory, run until Ctrl-C")
+    up.add_argument("--hosts", type=_positive, metavar="N", help="how many; by default as many as the scenario has")
+    up.add_argument("--scenario", type=Path, default=DEFAULT, metavar="FILE", help="default: %(default)s")
+    up.add_argument("--https", action="store_true", help="WinRM over HTTPS, with a certificate authority of the lab's")
+    up.add_argument("--write-inventory", type=Path, metavar="FILE", help="write the inventory there, not to the screen")
+    up.add_argument("--minutes", type=_positive, default=60, metavar="N", help="stop after this time, default 60")
+    up.set_defaults(run=_up)
+    demo = commands.add_parser("demo", help="triage the default fleet, or the exported logs where there is no engine")
+    demo.set_defaults(run=_demo)
+    options = parser.parse_args(arguments)
+    try:
+        with _stopped_by_signals():
+            status: int = options.run(options)
+            return status
+    except (EngineNotFoundError, ScenarioError, OSError) as error:
+        _say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _up(options: argparse.Namespace) -> int:
+    with _fleet(options.scenario, options.hosts, https=options.https) as fleet:
+        if options.write_inventory is None:
+            sys.stdout.write("---\n" + yaml.safe_dump(fleet.inventory(), sort_keys=False, allow_unicode=True))
+            sys.stdout.flush()
+        else:
+            fleet.write_inventory(options.write_inventory)
+        _say(f"{len(fleet.hosts)} simulated hosts for at most {options.minutes} minutes; Ctrl-C stops them.")
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait(options.minutes * 60)
+    return 0
+
+
+def _demo(_options: argparse.Namespace) -> int:
+    output = f"triage_output={DEMO_OUTPUT}"
+    try:
+        fleet = _fleet(DEFAULT, None, https=False)
+    except EngineNotFoundError as error:
+        _say(f"The exported logs in examples/ are triaged, in place of a simulated fleet: {error}.")
+        files = yaml.safe_dump({"triage_files": [str(REPOSITORY / "examples")]}, default_flow_style=True)
+        return _ansible("winpki.scep.triage_files", "-i", "localhost,", "-e", files, "-e", output)
+    with fleet as running:
+        _say(f"Triage of {len(running.hosts)} simulated Windows hosts, over WinRM on loopback addresses.")
+        inventory = str(running.inventory_path)
+        return _ansible("winpki.scep.triage", "-i", inventory, "--forks", str(DEMO_FORKS), "-e", output)
+
+
+@contextlib.contextmanager
+def _running(fleet: Fleet, folder: tempfile.TemporaryDirectory[str]) -> Iterator[Fleet]:
+    with folder, fleet:
+        yield fleet
+
+
+def _fleet(scenario: Path, count: int | None, *, https: bool) -> contextlib.AbstractContextManager[Fleet]:
+    engine = find_engine()
+    hosts = load(scenario)
+    folder = tempfile.TemporaryDirectory(prefix="winpki-lab-")
+    path = Path(folder.name)
+    return _running(
+        Fleet(build(repeated(hosts, count or len(hosts)), path / "hosts"), engine, path, https=https), folder
+    )
+
+
+def _ansible(*arguments: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="winpki-demo-") as folder:
+        environment = ansible_environment(Path(folder))
+        del environment["ANSIBLE_NOCOLOR"]
+        return subprocess.run(
+            [program("ansible-playbook"), *arguments], env=environment, cwd=REPOSITORY, check=False
+        ).returncode
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM ends things in the same order as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _positive(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"1 or more is needed, not {value}")
+    return number
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
