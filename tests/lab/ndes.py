@@ -29,7 +29,7 @@ from tests.lab.site import Answer, Request, Site, error_page
 CAPABILITIES = ("POSTPKIOperation", "Renewal", "SHA-512", "SHA-256", "SHA-1", "DES3")
 PATH = "/certsrv/mscep/mscep.dll/pkiclient.exe"
 ADMIN_PATH = "/certsrv/mscep_admin"
-CRL_PATH = "/CertEnroll/issuing.crl"
+CRL_FOLDER = "/CertEnroll"
 
 CHAINS = (
     "good",
@@ -60,12 +60,19 @@ class UnknownChainError(ValueError):
 
 
 class Pki:
-    """The authorities of the lab's Windows PKI and those that are not part of it. A fleet can share one."""
+    """The authorities of the lab's Windows PKI and those that are not part of it. A fleet can share one.
 
-    def __init__(self, organization: str = "Lab") -> None:
-        """Make the root and what hangs below it."""
+    Attributes:
+        crl_urls: where the revocation lists of `root` and `issuing` are, by these names.
+    """
+
+    def __init__(self, crl_base: str, organization: str = "Lab") -> None:
+        """Make the root and what hangs below it; the revocation lists are to be below `crl_base`."""
+        self.crl_urls = {name: f"{crl_base}{CRL_FOLDER}/{name}.crl" for name in ("root", "issuing")}
         self.root = pki.Authority.root("Lab Root CA", organization=organization)
-        self.issuing = self.root.intermediate("Lab Issuing CA 1", organization=organization, key_type="rsa")
+        self.issuing = self.root.intermediate(
+            "Lab Issuing CA 1", organization=organization, key_type="rsa", crl_url=self.crl_urls["root"]
+        )
         self.inspection = pki.Authority.root("Lab Web Inspection", organization=organization)
 
     @cached_property
@@ -103,19 +110,19 @@ class Ndes:
         authorities: Pki | None = None,
         capabilities: Sequence[str] = CAPABILITIES,
     ) -> None:
-        """Bind the ports, 0 for any that is free; HTTP is always served, as the CRL comes over it.
+        """Bind the ports, 0 for any that is free; HTTP is always served, as the revocation lists come over it.
 
         Raises:
             OSError: the address or a port cannot be had.
         """
         self.name = name
-        self.pki = authorities or Pki()
         self._chain = "good"
         self.capabilities = capabilities
         self.single_certificate = False
         self._folder = tempfile.TemporaryDirectory(prefix="ndes-")
         self._contexts: dict[str, ssl.SSLContext] = {}
         self.site = Site(self._answer, address, http_port=http_port, https_port=https_port, tls=self._context)
+        self.pki = authorities or Pki(f"http://{address}:{self.site.port('http')}")
 
     @property
     def chain(self) -> str:
@@ -148,11 +155,6 @@ class Ndes:
         suffix = "" if port == {"http": 80, "https": 443}[scheme] else f":{port}"
         return f"{scheme}://{self.name}{suffix}{PATH}"
 
-    @cached_property
-    def crl_url(self) -> str:
-        """Where the issuing authority's revocation list is."""
-        return f"http://{self.site.address}:{self.site.port('http')}{CRL_PATH}"
-
     def start(self) -> Ndes:
         """Begin to answer."""
         self.site.start()
@@ -173,22 +175,22 @@ class Ndes:
 
     def leaf(self, chain: str) -> pki.Leaf:
         """Issue the server's certificate for a chain."""
-        issuing = self.pki.issuing
+        issuing, listed = self.pki.issuing, self.pki.crl_urls["issuing"]
         if chain in ("unknown_root", "unknown_root_sent"):
             return self.pki.stranger.leaf(self.name)
         if chain == "intercepted":
             return self.pki.inspection.leaf(self.name)
         if chain == "wrong_name":
-            return issuing.leaf(f"old-{self.name}", crl_url=self.crl_url)
+            return issuing.leaf(f"old-{self.name}", crl_url=listed)
         if chain == "expired":
-            return issuing.leaf(self.name, validity=pki.EXPIRED, crl_url=self.crl_url)
+            return issuing.leaf(self.name, validity=pki.EXPIRED, crl_url=listed)
         if chain == "not_yet_valid":
-            return issuing.leaf(self.name, validity=pki.NOT_YET_VALID, crl_url=self.crl_url)
+            return issuing.leaf(self.name, validity=pki.NOT_YET_VALID, crl_url=listed)
         if chain == "wrong_usage":
-            return issuing.leaf(self.name, usages=[pki.CLIENT_AUTH], crl_url=self.crl_url)
+            return issuing.leaf(self.name, usages=[pki.CLIENT_AUTH], crl_url=listed)
         if chain == "crl_unreachable":
             return issuing.leaf(self.name, crl_url=f"http://{self.site.address}:{closed_port(self.site.address)}/a.crl")
-        leaf = issuing.leaf(self.name, crl_url=self.crl_url)
+        leaf = issuing.leaf(self.name, crl_url=listed)
         if chain == "revoked":
             issuing.revoke(leaf)
         return leaf
@@ -221,8 +223,10 @@ class Ndes:
 
     def _answer(self, request: Request) -> Answer:
         path = request.path.lower()
-        if path == CRL_PATH.lower():
+        if path == f"{CRL_FOLDER}/issuing.crl".lower():
             return Answer(200, self.pki.issuing.crl_der(), "application/pkix-crl")
+        if path == f"{CRL_FOLDER}/root.crl".lower():
+            return Answer(200, self.pki.root.crl_der(), "application/pkix-crl")
         if path.startswith(ADMIN_PATH):
             return error_page(401)
         if not path.startswith("/certsrv/mscep/mscep.dll"):

@@ -238,7 +238,7 @@ def test_revoked_certificate_is_on_the_list(ndes: Ndes) -> None:
     ndes.chain = "revoked"
     with handshake(ndes) as connection:
         leaf = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
-    assert ndes.crl_url == f"http://127.0.0.1:{ndes.site.port('http')}/CertEnroll/issuing.crl"
+    assert ndes.pki.crl_urls["issuing"] == f"http://127.0.0.1:{ndes.site.port('http')}/CertEnroll/issuing.crl"
     crl = x509.load_der_x509_crl(get(ndes, "/CertEnroll/issuing.crl").read())
     assert crl.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
 
