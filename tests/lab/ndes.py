@@ -63,12 +63,13 @@ class Pki:
     """The authorities of the lab's Windows PKI and those that are not part of it. A fleet can share one.
 
     Attributes:
-        crl_urls: where the revocation lists of `root` and `issuing` are, by these names.
+        crl_urls: where the revocation lists of `root` and `issuing` are, by these names. `issuing-1` is the same list
+            at another place: revoked certificates name that one, as hosts keep what they fetched until its next update.
     """
 
     def __init__(self, crl_base: str, organization: str = "Lab") -> None:
         """Make the root and what hangs below it; the revocation lists are to be below `crl_base`."""
-        self.crl_urls = {name: f"{crl_base}{CRL_FOLDER}/{name}.crl" for name in ("root", "issuing")}
+        self.crl_urls = {name: f"{crl_base}{CRL_FOLDER}/{name}.crl" for name in ("root", "issuing", "issuing-1")}
         self.root = pki.Authority.root("Lab Root CA", organization=organization)
         self.issuing = self.root.intermediate(
             "Lab Issuing CA 1", organization=organization, key_type="rsa", crl_url=self.crl_urls["root"]
@@ -190,10 +191,11 @@ class Ndes:
             return issuing.leaf(self.name, usages=[pki.CLIENT_AUTH], crl_url=listed)
         if chain == "crl_unreachable":
             return issuing.leaf(self.name, crl_url=f"http://{self.site.address}:{closed_port(self.site.address)}/a.crl")
-        leaf = issuing.leaf(self.name, crl_url=listed)
         if chain == "revoked":
+            leaf = issuing.leaf(self.name, crl_url=self.pki.crl_urls["issuing-1"])
             issuing.revoke(leaf)
-        return leaf
+            return leaf
+        return issuing.leaf(self.name, crl_url=listed)
 
     def _context(self) -> ssl.SSLContext:
         chain = self._chain
@@ -223,10 +225,9 @@ class Ndes:
 
     def _answer(self, request: Request) -> Answer:
         path = request.path.lower()
-        if path == f"{CRL_FOLDER}/issuing.crl".lower():
-            return Answer(200, self.pki.issuing.crl_der(), "application/pkix-crl")
-        if path == f"{CRL_FOLDER}/root.crl".lower():
-            return Answer(200, self.pki.root.crl_der(), "application/pkix-crl")
+        if path.startswith(CRL_FOLDER.lower()):
+            authority = self.pki.root if path.endswith("/root.crl") else self.pki.issuing
+            return Answer(200, authority.crl_der(), "application/pkix-crl")
         if path.startswith(ADMIN_PATH):
             return error_page(401)
         if not path.startswith("/certsrv/mscep/mscep.dll"):

@@ -238,9 +238,13 @@ def test_revoked_certificate_is_on_the_list(ndes: Ndes) -> None:
     ndes.chain = "revoked"
     with handshake(ndes) as connection:
         leaf = x509.load_der_x509_certificate(connection.getpeercert(binary_form=True) or b"")
-    assert ndes.pki.crl_urls["issuing"] == f"http://127.0.0.1:{ndes.site.port('http')}/CertEnroll/issuing.crl"
-    crl = x509.load_der_x509_crl(get(ndes, "/CertEnroll/issuing.crl").read())
+    points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    urls = [name.value for point in points for name in point.full_name or ()]
+    assert urls == [f"http://127.0.0.1:{ndes.site.port('http')}/CertEnroll/issuing-1.crl"]
+    crl = x509.load_der_x509_crl(get(ndes, "/CertEnroll/issuing-1.crl").read())
     assert crl.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
+    root_list = x509.load_der_x509_crl(get(ndes, "/CertEnroll/root.crl").read())
+    assert root_list.issuer == ndes.pki.root.certificate.subject
 
 
 def test_unknown_chain_is_refused(ndes: Ndes) -> None:
