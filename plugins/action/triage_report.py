@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action triage_report: joins all hosts' events on the controller, prints the summary, writes the files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.winpki.scep.plugins.plugin_utils.cause import RuleError, Rules, load_rules
+from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
+from ansible_collections.winpki.scep.plugins.plugin_utils.report import HostStatus, Report, build_report
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import (
+    WriteError,
+    check_folder,
+    to_csv,
+    to_json,
+    write_files,
+)
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import render
+from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
+
+COLLECTION = Path(__file__).resolve().parents[2]
+JSON_FILE, CSV_FILE = "findings.json", "findings.csv"
+_SPEC = {
+    "result": {"type": "str"},
+    "files": {"type": "list", "elements": "path"},
+    "rules": {"type": "raw", "default": []},
+    "since": {"type": "str"},
+    "output": {"type": "path", "default": "triage-out"},
+}
+
+
+class _OptionError(Exception):
+    """An option that can't be used."""
+
+    def __init__(self, option: str, reason: str) -> None:
+        """Names the option and says why."""
+        super().__init__(f"{option}: {reason}")
+
+
+class ActionModule(ActionBase):
+    """Runs once for the whole play, on the controller, without a connection."""
+
+    BYPASS_HOST_LOOP = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Returns the result that the module's page describes."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        validate: Callable[..., tuple[Any, dict[str, Any]]] = self.validate_argument_spec
+        _, args = validate(argument_spec=_SPEC, mutually_exclusive=[("result", "files")])
+        try:
+            rules = self._rules(args["rules"])
+            if args["result"] is None and args["files"] is None:
+                check_folder(args["output"])
+                return {**result, "changed": False}
+            report = build_report(
+                results=_results(args["result"], task_vars or {}) if args["result"] else {},
+                files=[],
+                rules=rules,
+                since=args["since"],
+                generator=f"winpki.scep {_version()}",
+                now=datetime.now(timezone.utc),
+            )
+        except WriteError as error:
+            return {**result, "failed": True, "msg": f"output: {error}"}
+        except (_OptionError, MissingLibraryError) as error:
+            return {**result, "failed": True, "msg": str(error)}
+        return {**result, **self._show(report, args["output"])}
+
+    def _show(self, report: Report, output: str) -> dict[str, Any]:
+        """Writes the files, prints the screen, and returns what the task says of it."""
+        problem = _nothing_read(report)
+        files: dict[str, str] = {}
+        if self._task.check_mode:
+            told = [f"{JSON_FILE} and {CSV_FILE} are not written to {output}: this is check mode"]
+        else:
+            try:
+                files = write_files(output, {JSON_FILE: to_json(report), CSV_FILE: to_csv(report["findings"])})
+                told = list(files.values())
+            except WriteError as error:
+                problem, told = f"output: {error}", [str(error)]
+        # Goes through the queue to Ansible's main process, so it is plain text in the order of the tasks.
+        Display().display(f"\n{render(report, told)}\n")
+        status = Counter(row["status"] for row in report["hosts"])
+        counts = {key: status[key] for key in get_args(HostStatus)}
+        shown: dict[str, Any] = {"changed": False, "files": files, "status": counts}
+        # A failed task's result is printed in full, and the screen has said all of that.
+        return {**shown, "failed": True, "msg": problem} if problem else {**shown, "summary": report["summary"]}
+
+    def _rules(self, given: Any) -> Rules:
+        """Returns the compiled rules; ``given`` is a list of rules or the path of a YAML file with one."""
+        option, rules = "rules", given
+        if isinstance(given, str):
+            option = f"rules: {given}"
+            try:
+                rules = yaml.safe_load(Path(self._loader.path_dwim(given)).read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+                raise _OptionError(option, f"can't be read as YAML: {error}") from error
+        try:
+            return load_rules(plain(rules))
+        except RuleError as error:
+            raise _OptionError(option, str(error)) from error
+
+
+def _results(name: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what each host of the play registered as ``name``, None for a host without.
+
+    ``raw_get`` leaves out the templating of all variables of all hosts; results hold no templates of ours, and what
+    looks like one came from an event and has to stay as it is.
+    """
+    hostvars = task_vars["hostvars"]
+    return {host: plain(hostvars.raw_get(host).get(name)) for host in task_vars["ansible_play_hosts_all"]}
+
+
+def _nothing_read(report: Report) -> str | None:
+    if any(row["log"] is not None for row in report["hosts"]):
+        return None
+    return f"no event log could be read, of {len(report['hosts'])} hosts: the summary above has the reasons"
+
+
+def _version() -> str:
+    """Returns the version of this collection: installed it has a manifest, a checkout has only galaxy.yml."""
+    manifest = COLLECTION / "MANIFEST.json"
+    if manifest.is_file():
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"])
+    return str(yaml.safe_load((COLLECTION / "galaxy.yml").read_text(encoding="utf-8"))["version"])

@@ -1,0 +1,288 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joins what was read from the hosts into one report; report_text and report_files show it. Its shape: docs/data.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, TypedDict, cast
+
+from ansible_collections.winpki.scep.plugins.plugin_utils.cause import (
+    SUCCESS,
+    Finding,
+    HostInfo,
+    Rules,
+    classify_events,
+)
+from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, RawEvent, parse_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import short_time
+
+SCHEMA = 1
+HostStatus = Literal["ok", "quiet", "failed", "unreachable", "not_read"]
+
+
+class HostRow(TypedDict):
+    """What is known of one inventory host that the play asked.
+
+    Attributes:
+        host: inventory name.
+        status: ``ok`` its events were read, ``quiet`` its log was read and holds none, ``failed`` or ``unreachable``
+            (see reason), ``not_read`` nobody asked it: it was skipped, or had left the play before.
+        reason: why it was not read, null for ``ok`` and ``quiet``.
+        limits: sentences on what its log could not show: rolled over, disabled, more events than asked for.
+        events: number of events read, each folded one counted.
+        computer: the name that the host itself has.
+        log: what event_info returned of the log, null if it was not read.
+        clock_skew_seconds: host clock minus controller clock, null if unknown.
+    """
+
+    host: str
+    status: HostStatus
+    reason: str | None
+    limits: list[str]
+    events: int
+    computer: str | None
+    log: dict[str, Any] | None
+    clock_skew_seconds: float | None
+
+
+class FileRow(TypedDict):
+    """An exported log that was read: how many events it gave, and what could not be read of it, as sentences."""
+
+    path: str
+    events: int
+    problems: list[str]
+
+
+class CauseRow(TypedDict):
+    """All findings of one cause. ``open_*`` counts those that nothing has ended; ``*events`` counts failures."""
+
+    cause: str
+    certainty: str
+    summary: str
+    advice: str
+    references: list[str]
+    roles: list[str]
+    findings: int
+    hosts: int
+    events: int
+    open_findings: int
+    open_hosts: int
+    open_events: int
+    last_seen: str | None
+
+
+class Summary(TypedDict):
+    """Totals of findings; ``hosts`` counts hosts with a finding, ``open_hosts`` those with an open one."""
+
+    findings: int
+    open: int
+    resolved: int
+    transient: int
+    hosts: int
+    open_hosts: int
+    events: int
+    open_events: int
+    unknown_events: int
+    causes: list[CauseRow]
+
+
+class Query(TypedDict):
+    """What was asked for, null where it is not known."""
+
+    source: Literal["hosts", "files"]
+    since: str | None
+
+
+class Report(TypedDict):
+    """One triage: findings.json holds exactly this.
+
+    Attributes:
+        schema: version of this shape; it rises when a key changes its meaning or goes.
+        generator: the collection and its version.
+        generated: ISO 8601 UTC.
+        successes: number of successful enrolments (event 88) that were read.
+        duplicates: number of failures that came again from another source, and are left out of the findings.
+    """
+
+    schema: int
+    generator: str
+    generated: str
+    query: Query
+    summary: Summary
+    successes: int
+    duplicates: int
+    hosts: list[HostRow]
+    files: list[FileRow]
+    findings: list[Finding]
+
+
+_CERTAINTY = ("possible", "likely", "proven")
+
+
+def summarize_findings(findings: Iterable[Finding]) -> Summary:
+    """Returns the totals of ``findings``; causes with the most hosts that still fail come first."""
+    found = list(findings)
+    by_cause: dict[str, list[Finding]] = {}
+    for finding in found:
+        by_cause.setdefault(finding["cause"], []).append(finding)
+    unsolved = [finding for finding in found if finding["state"] == "open"]
+    causes = [_cause_row(cause, members) for cause, members in by_cause.items()]
+    causes.sort(key=lambda row: (-row["open_hosts"], -row["open_events"], -row["events"], row["cause"]))
+    return {
+        "findings": len(found),
+        "open": len(unsolved),
+        "resolved": sum(finding["state"] == "resolved" for finding in found),
+        "transient": sum(finding["state"] == "transient" for finding in found),
+        "hosts": _hosts(found),
+        "open_hosts": _hosts(unsolved),
+        "events": _events(found),
+        "open_events": _events(unsolved),
+        "unknown_events": _events(by_cause.get("unknown", [])),
+        "causes": causes,
+    }
+
+
+def _cause_row(cause: str, findings: list[Finding]) -> CauseRow:
+    unsolved = [finding for finding in findings if finding["state"] == "open"]
+    # Where findings of one cause differ, the weakest certainty is the honest one.
+    weakest = min(findings, key=lambda finding: _CERTAINTY.index(finding["certainty"]))
+    return {
+        "cause": cause,
+        "certainty": weakest["certainty"],
+        "summary": weakest["summary"],
+        "advice": weakest["advice"],
+        "references": list(weakest["references"]),
+        "roles": [remedy["role"] for remedy in weakest["remedies"]],
+        "findings": len(findings),
+        "hosts": _hosts(findings),
+        "events": _events(findings),
+        "open_findings": len(unsolved),
+        "open_hosts": _hosts(unsolved),
+        "open_events": _events(unsolved),
+        "last_seen": max((finding["last_seen"] for finding in findings if finding["last_seen"]), default=None),
+    }
+
+
+def _hosts(findings: Iterable[Finding]) -> int:
+    return len({finding["host"] for finding in findings})
+
+
+def _events(findings: Iterable[Finding]) -> int:
+    return sum(finding["count"] for finding in findings)
+
+
+def host_row(host: str, result: Mapping[str, Any] | None) -> HostRow:
+    """Returns what the registered result of event_info, or its absence, says of ``host``."""
+    row: HostRow = {
+        "host": host,
+        "status": "not_read",
+        "reason": None,
+        "limits": [],
+        "events": 0,
+        "computer": None,
+        "log": None,
+        "clock_skew_seconds": None,
+    }
+    if result is None:
+        row["reason"] = "it had left the play before its events were read: an earlier task failed on it"
+    elif result.get("unreachable"):
+        row["status"], row["reason"] = "unreachable", _reason(result)
+    elif result.get("failed"):
+        row["status"], row["reason"] = "failed", _reason(result)
+    elif result.get("skipped"):
+        row["reason"] = "the reading of its events was skipped"
+    elif not isinstance(result.get("events"), list):
+        row["status"], row["reason"] = "failed", "its result holds no events: it is not one of event_info"
+    else:
+        _add_reading(row, result)
+    return row
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    return str(result.get("msg") or "no reason was given").strip()
+
+
+def _add_reading(row: HostRow, result: Mapping[str, Any]) -> None:
+    row["events"] = sum(event.get("count") or 1 for event in result["events"])
+    row["status"] = "ok" if row["events"] else "quiet"
+    host, log = result.get("host") or {}, result.get("log") or {}
+    row["computer"] = host.get("name")
+    row["clock_skew_seconds"] = host.get("clock_skew_seconds")
+    row["log"] = dict(log)
+    name = log.get("name") or "log"
+    if log.get("enabled") is False:
+        row["limits"].append(f"the log {name} is disabled: new events are not written")
+    row["limits"] += [str(warning) for warning in result.get("warnings") or []]
+    if log.get("rolled_over"):
+        oldest = f" of {short_time(log['oldest_time'])} UTC" if log.get("oldest_time") else ""
+        row["limits"].append(f"the log {name} rolled over: what came before its oldest event{oldest} is lost")
+    if result.get("truncated"):
+        row["limits"].append("there are more events than were asked for or could be read: only the newest are here")
+
+
+def build_report(
+    *,
+    results: Mapping[str, Mapping[str, Any] | None],
+    files: Sequence[tuple[FileRow, Sequence[RawEvent]]] = (),
+    rules: Rules,
+    since: str | None = None,
+    generator: str,
+    now: datetime,
+) -> Report:
+    """Returns the report on what event_info returned for each host, or on exported logs.
+
+    Args:
+        results: inventory name to the registered result of event_info, None where there is none.
+        files: the exported logs and their events.
+        rules: compiled by load_rules.
+        since: what the hosts were asked for, only to be shown.
+        generator: the collection and its version.
+        now: the time of this report, UTC.
+    """
+    rows = [host_row(name, results[name]) for name in sorted(results, key=lambda name: (name.casefold(), name))]
+    raw: list[RawEvent] = []
+    names: dict[str, HostInfo] = {}
+    for row in rows:
+        result = results[row["host"]]
+        if row["log"] is not None and result is not None:
+            names[row["host"]] = cast("HostInfo", result.get("host") or {})
+            raw += _own(row, result["events"])
+    for _, events in files:
+        raw += events
+    parsed = parse_events(raw)
+    findings = classify_events(parsed, rules, names)
+    findings.sort(key=lambda finding: ((finding["host"] or "").casefold(), finding["cause"], finding["key"]))
+    failures = sum(event["count"] for event in parsed if event["event_id"] != SUCCESS)
+    successes = {_identity(event) for event in parsed if event["event_id"] == SUCCESS}
+    return {
+        "schema": SCHEMA,
+        "generator": generator,
+        "generated": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "query": {"source": "files" if files else "hosts", "since": since},
+        "summary": summarize_findings(findings),
+        "successes": len(successes),
+        "duplicates": failures - _events(findings),
+        "hosts": rows,
+        "files": [row for row, _ in files],
+        "findings": findings,
+    }
+
+
+def _own(row: HostRow, events: Iterable[Mapping[str, Any]]) -> list[RawEvent]:
+    """Returns the events, those of the host's own log under its inventory name.
+
+    An event in a collector's log names the log that its source wrote it to. In the host's own log all events are the
+    host's, also under another computer name: it had that one before it was renamed.
+    """
+    name = str((row["log"] or {}).get("name") or "").casefold()
+    return [
+        cast("RawEvent", {**event, "host": row["host"]} if str(event.get("log") or "").casefold() == name else event)
+        for event in events
+    ]
+
+
+def _identity(event: Event) -> tuple[object, ...]:
+    return event["host"] or event["computer"], event["record_id"], (event["time_created"] or "")[:23]
