@@ -42,7 +42,8 @@ def test_csv_bytes() -> None:
             '"2026-11-24T10:00:00.0000000Z","ndes",'
             '"https://ndes01.intra.adcslabor.de/certsrv/mscep/mscep.dll/pkiclient.exe"'
             ',"0x80072f8f","ERROR_WINHTTP_SECURE_FAILURE","The TLS connection failed.","Probe the server.","GetCACaps",'
-            '"INTRA\\rudi; INTRA\\größe","86; 87","one; two","2026-11-24T11:00:00.0000000Z","CLIENT1","0123456789abcdef"\r\n'
+            '"INTRA\\rudi; INTRA\\größe","86; 87","one; two","2026-11-24T11:00:00.0000000Z","CLIENT1",'
+            '"0123456789abcdef"\r\n'
         ).encode()
     )
 
