@@ -198,23 +198,22 @@ def background_event(index: int, computer: str) -> Event:
 
 
 def background(
-    count: int, start: datetime, end: datetime, *, first_record: int = 1, computer: str = "CLIENT1"
+    count: int, first: datetime, last: datetime, *, first_record: int = 1, computer: str = "CLIENT1"
 ) -> Iterator[str]:
-    """Lines of other providers' events, spread evenly from ``start`` to ``end``: what a log is mostly full of."""
-    step = (end - start) / max(count, 1)
+    """Lines of other providers' events, at equal distances from ``first`` to ``last``: what a log is mostly full of."""
     host = json.dumps(computer)
     parts = [
         (
             f'{{"provider":{json.dumps(provider)},"id":{event_id},"record":',
-            f'Z","level":{level},"computer":{host},"channel":"Application","data":[[null,{json.dumps(text)}]]}}',
+            f'0Z","level":{level},"computer":{host},"channel":"Application","data":[[null,{json.dumps(text)}]]}}',
         )
         for provider, event_id, level, text in _BACKGROUND
     ]
-    begin = start.astimezone(timezone.utc)
+    begin = first.astimezone(timezone.utc).replace(tzinfo=None)
+    span = last - first
     for index in range(count):
         head, tail = parts[index * 7 % len(parts)]
-        # isoformat would leave out microseconds that are zero.
-        time = (begin + step * index).replace(tzinfo=None).isoformat(timespec="microseconds")
+        time = (begin + span * index / max(count - 1, 1)).isoformat(timespec="microseconds")
         yield f'{head}{first_record + index},"time":"{time}{tail}'
 
 
@@ -223,16 +222,15 @@ def line(event: Event | str) -> str:
     return event if isinstance(event, str) else json.dumps(event, separators=(",", ":"))
 
 
-def interleaved(count: int, end: datetime, events: Sequence[Event], *, span: timedelta) -> Iterator[Event | str]:
-    """``events`` spread evenly among background events, ``count`` in all, numbered anew from 1.
+def interleaved(count: int, last: datetime, events: Sequence[Event], *, span: timedelta) -> Iterator[Event | str]:
+    """``events`` at equal distances among background events, ``count`` in all, numbered and dated anew.
 
-    For big logs: the last one is at ``end``, the first ``span`` before.
+    For big logs: record 1 is ``span`` before the last, which is at ``last``.
     """
-    step = span / max(count - 1, 1)
     every = count / len(events) if events else count + 1
     places = {int(every * (index + 0.5)): event for index, event in enumerate(events)}
-    start = end - span
-    noise = background(count, start, end + step)
-    for index, text in enumerate(noise):
+    first = last - span
+    for index, text in enumerate(background(count, first, last)):
         event = places.get(index)
-        yield text if event is None else {**event, "record": index + 1, "time": stamp(start + step * index)}
+        time = first + span * index / max(count - 1, 1)
+        yield text if event is None else {**event, "record": index + 1, "time": stamp(time)}

@@ -124,7 +124,7 @@ class Fleet:
             self.stop()
             raise
         self._server.start()
-        threading.Thread(target=self._close_idle, name="idle shells", daemon=True).start()
+        threading.Thread(target=self._watch, name="idle shells", daemon=True).start()
         self.write_inventory(self.inventory_path)
 
     def stop(self) -> None:
@@ -135,6 +135,11 @@ class Fleet:
         self._server.stop()
         if self._claim is not None:
             self._claim.close()
+
+    def close_idle(self, seconds: float) -> None:
+        """Deletes the shells that no client has asked for during that time."""
+        for service in self._services:
+            service.close_idle(seconds)
 
     def inventory(self) -> dict[str, Any]:
         """The inventory, ready for ``ansible -i`` when written as YAML."""
@@ -198,10 +203,9 @@ class Fleet:
                     return block
         raise OSError(f"no address in 127.8.0.0 to 127.254.0.0 can be had for the lab's hosts: {failure}")
 
-    def _close_idle(self) -> None:
+    def _watch(self) -> None:
         while not self._stopped.wait(_IDLE_CHECK_SECONDS):
-            for service in self._services:
-                service.close_idle(IDLE_SECONDS)
+            self.close_idle(IDLE_SECONDS)
 
 
 class Lab:

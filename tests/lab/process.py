@@ -16,7 +16,7 @@ from tests.lab.engine import CommandNotFoundError, Launch
 
 Chunk = tuple[str, bytes]
 """A stream's name (stdout, stderr) and what came on it."""
-CHUNK_SIZE = 65536
+CHUNK_SIZE = 32768
 RECEIVE_LIMIT = 98304
 """Bytes in one answer: as base64 they stay below the 150 KiB envelope that clients ask for."""
 
@@ -58,7 +58,7 @@ class Command:
         with self._changed:
             self._changed.wait_for(lambda: bool(self._chunks) or self._exit_code is not None, timeout)
             size = taken = 0
-            while taken < len(self._chunks) and size < RECEIVE_LIMIT:
+            while taken < len(self._chunks) and size + len(self._chunks[taken][1]) <= RECEIVE_LIMIT:
                 size += len(self._chunks[taken][1])
                 taken += 1
             chunks, self._chunks = self._chunks[:taken], self._chunks[taken:]
