@@ -51,15 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
-    with _fleet(options.scenario, options.hosts, https=options.https) as fleet:
+    with _fleet(options.scenario, options.hosts, https=options.https) as fleet, contextlib.suppress(KeyboardInterrupt):
         if options.write_inventory is None:
             sys.stdout.write("---\n" + yaml.safe_dump(fleet.inventory(), sort_keys=False, allow_unicode=True))
             sys.stdout.flush()
         else:
             fleet.write_inventory(options.write_inventory)
         _say(f"{len(fleet.hosts)} simulated hosts for at most {options.minutes} minutes; Ctrl-C stops them.")
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait(options.minutes * 60)
+        threading.Event().wait(options.minutes * 60)
     return 0
 
 
