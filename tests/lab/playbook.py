@@ -32,6 +32,7 @@ class TaskResult:
         task: the task's name, with its role's name before it.
         action: the module or action.
         status: ok, failed, unreachable or skipped.
+        ignored: whether the play goes on with the host although it failed.
         result: as registered.
     """
 
@@ -39,6 +40,7 @@ class TaskResult:
     task: str
     action: str
     status: str
+    ignored: bool
     result: dict[str, Any]
 
 

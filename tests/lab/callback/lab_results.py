@@ -33,7 +33,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """The task failed."""
-        self._write("failed", result)
+        self._write("failed", result, ignored=ignore_errors)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """There was no connection."""
@@ -43,12 +43,13 @@ class CallbackModule(CallbackBase):
         """The task's condition was false."""
         self._write("skipped", result)
 
-    def _write(self, status: str, result: Any) -> None:
+    def _write(self, status: str, result: Any, *, ignored: bool = False) -> None:
         document = {
             "host": result._host.get_name(),
             "task": result._task.get_name(),
             "action": result._task.action,
             "status": status,
+            "ignored": ignored,
             "result": result._result,
         }
         with Path(os.environ[VARIABLE]).open("a", encoding="ascii") as stream:
