@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 
 # Control, format (bidirectional overrides, zero-width), surrogate, private and unassigned characters, line separators.
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ODD = re.compile("[^ -~]")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _CUT = "..."
 _GAP = "  "
@@ -23,9 +24,9 @@ def visible(text: str, keep: str = "") -> str:
         text: any text.
         keep: characters to leave as they are.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
-    return "".join(char if char in keep else _escape(char) for char in text)
+    return _ODD.sub(lambda match: match[0] if match[0] in keep else _escape(match[0]), text)
 
 
 def _escape(char: str) -> str:
