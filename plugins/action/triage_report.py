@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import RuleError, Rules, load_rules
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
-from ansible_collections.winpki.scep.plugins.plugin_utils.report import HostStatus, Report, build_report
+from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, anything_read, build_report
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import (
     WriteError,
     check_folder,
@@ -25,6 +25,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import (
     to_json,
     write_files,
 )
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import HostStatus, read_files
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import render
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
 
@@ -65,7 +66,7 @@ class ActionModule(ActionBase):
                 return {**result, "changed": False}
             report = build_report(
                 results=_results(args["result"], task_vars or {}) if args["result"] else {},
-                files=[],
+                files=read_files(args["files"] or [], [str(Path.cwd()), self._loader.get_basedir()]),
                 rules=rules,
                 since=args["since"],
                 generator=f"winpki.scep {_version()}",
@@ -123,9 +124,9 @@ def _results(name: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nothing_read(report: Report) -> str | None:
-    if any(row["log"] is not None for row in report["hosts"]):
+    if anything_read(report):
         return None
-    return f"no event log could be read, of {len(report['hosts'])} hosts: the summary above has the reasons"
+    return "no event log could be read: the summary above has the reasons"
 
 
 def _version() -> str:

@@ -17,43 +17,9 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import (
     classify_events,
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, RawEvent, parse_events
-from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import short_time
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import FileRow, HostRow, host_row, own_events
 
 SCHEMA = 1
-HostStatus = Literal["ok", "quiet", "failed", "unreachable", "not_read"]
-
-
-class HostRow(TypedDict):
-    """What is known of one inventory host that the play asked.
-
-    Attributes:
-        host: inventory name.
-        status: ``ok`` its events were read, ``quiet`` its log was read and holds none, ``failed`` or ``unreachable``
-            (see reason), ``not_read`` nobody asked it: it was skipped, or had left the play before.
-        reason: why it was not read, null for ``ok`` and ``quiet``.
-        limits: sentences on what its log could not show: rolled over, disabled, more events than asked for.
-        events: number of events read, each folded one counted.
-        computer: the name that the host itself has.
-        log: what event_info returned of the log, null if it was not read.
-        clock_skew_seconds: host clock minus controller clock, null if unknown.
-    """
-
-    host: str
-    status: HostStatus
-    reason: str | None
-    limits: list[str]
-    events: int
-    computer: str | None
-    log: dict[str, Any] | None
-    clock_skew_seconds: float | None
-
-
-class FileRow(TypedDict):
-    """An exported log that was read: how many events it gave, and what could not be read of it, as sentences."""
-
-    path: str
-    events: int
-    problems: list[str]
 
 
 class CauseRow(TypedDict):
@@ -174,55 +140,6 @@ def _events(findings: Iterable[Finding]) -> int:
     return sum(finding["count"] for finding in findings)
 
 
-def host_row(host: str, result: Mapping[str, Any] | None) -> HostRow:
-    """Returns what the registered result of event_info, or its absence, says of ``host``."""
-    row: HostRow = {
-        "host": host,
-        "status": "not_read",
-        "reason": None,
-        "limits": [],
-        "events": 0,
-        "computer": None,
-        "log": None,
-        "clock_skew_seconds": None,
-    }
-    if result is None:
-        row["reason"] = "it had left the play before its events were read: an earlier task failed on it"
-    elif result.get("unreachable"):
-        row["status"], row["reason"] = "unreachable", _reason(result)
-    elif result.get("failed"):
-        row["status"], row["reason"] = "failed", _reason(result)
-    elif result.get("skipped"):
-        row["reason"] = "the reading of its events was skipped"
-    elif not isinstance(result.get("events"), list):
-        row["status"], row["reason"] = "failed", "its result holds no events: it is not one of event_info"
-    else:
-        _add_reading(row, result)
-    return row
-
-
-def _reason(result: Mapping[str, Any]) -> str:
-    return str(result.get("msg") or "no reason was given").strip()
-
-
-def _add_reading(row: HostRow, result: Mapping[str, Any]) -> None:
-    row["events"] = sum(event.get("count") or 1 for event in result["events"])
-    row["status"] = "ok" if row["events"] else "quiet"
-    host, log = result.get("host") or {}, result.get("log") or {}
-    row["computer"] = host.get("name")
-    row["clock_skew_seconds"] = host.get("clock_skew_seconds")
-    row["log"] = dict(log)
-    name = log.get("name") or "log"
-    if log.get("enabled") is False:
-        row["limits"].append(f"the log {name} is disabled: new events are not written")
-    row["limits"] += [str(warning) for warning in result.get("warnings") or []]
-    if log.get("rolled_over"):
-        oldest = f" of {short_time(log['oldest_time'])} UTC" if log.get("oldest_time") else ""
-        row["limits"].append(f"the log {name} rolled over: what came before its oldest event{oldest} is lost")
-    if result.get("truncated"):
-        row["limits"].append("there are more events than were asked for or could be read: only the newest are here")
-
-
 def build_report(
     *,
     results: Mapping[str, Mapping[str, Any] | None],
@@ -249,7 +166,7 @@ def build_report(
         result = results[row["host"]]
         if row["log"] is not None and result is not None:
             names[row["host"]] = cast("HostInfo", result.get("host") or {})
-            raw += _own(row, result["events"])
+            raw += own_events(row, result["events"])
     for _, events in files:
         raw += events
     parsed = parse_events(raw)
@@ -271,18 +188,12 @@ def build_report(
     }
 
 
-def _own(row: HostRow, events: Iterable[Mapping[str, Any]]) -> list[RawEvent]:
-    """Returns the events, those of the host's own log under its inventory name.
-
-    An event in a collector's log names the log that its source wrote it to. In the host's own log all events are the
-    host's, also under another computer name: it had that one before it was renamed.
-    """
-    name = str((row["log"] or {}).get("name") or "").casefold()
-    return [
-        cast("RawEvent", {**event, "host": row["host"]} if str(event.get("log") or "").casefold() == name else event)
-        for event in events
-    ]
-
-
 def _identity(event: Event) -> tuple[object, ...]:
     return event["host"] or event["computer"], event["record_id"], (event["time_created"] or "")[:23]
+
+
+def anything_read(report: Report) -> bool:
+    """Says whether at least one log could be read, of a host or exported."""
+    return any(row["log"] is not None for row in report["hosts"]) or any(
+        row["status"] != "failed" for row in report["files"]
+    )

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import CLOCK_TOLERANCE_SECONDS, Finding
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint
-from ansible_collections.winpki.scep.plugins.plugin_utils.report import HostRow, HostStatus, Report
+from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, anything_read
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import HostRow, HostStatus
 from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import (
     plural,
     short_time,
@@ -85,17 +86,16 @@ _UNREAD: dict[HostStatus, str] = {"unreachable": "unreachable", "failed": "faile
 
 def _looked_at_files(report: Report) -> list[str]:
     rows = report["files"]
-    damaged = sum(bool(row["problems"]) for row in rows)
+    failed = sum(row["status"] == "failed" for row in rows)
+    damaged = sum(row["status"] != "failed" and bool(row["problems"]) for row in rows)
     parts = [plural(len(rows), "exported log"), plural(sum(row["events"] for row in rows), "enrolment event")]
-    if damaged:
-        parts.append(f"{damaged} not read in full")
+    parts += [f"{count} {label}" for count, label in ((failed, "not read"), (damaged, "not read in full")) if count]
     return [", ".join(parts)]
 
 
 def _found(report: Report) -> list[str]:
     summary = report["summary"]
-    seen = bool(report["files"]) or any(row["log"] is not None for row in report["hosts"])
-    if not seen:
+    if not anything_read(report):
         return ["nothing: no event log could be read, so nothing is known"]
     if not summary["findings"]:
         where = "in the exported logs" if report["files"] else "on the hosts that were read"
@@ -120,15 +120,20 @@ def _found(report: Report) -> list[str]:
 
 def _not_read(report: Report) -> list[str]:
     rows = [row for row in report["hosts"] if row["status"] in _UNREAD]
-    shown = [(row["host"], _UNREAD[row["status"]], squeeze(row["reason"] or "", _REASON)) for row in rows[:_ROWS]]
-    return _listed(shown, len(rows))
+    unread = [(row["host"], _UNREAD[row["status"]], squeeze(row["reason"] or "", _REASON)) for row in rows]
+    for file in report["files"]:
+        if file["status"] == "failed":
+            unread += [(file["path"], "failed", squeeze(problem, _REASON)) for problem in file["problems"]]
+    return _listed(unread[:_ROWS], len(unread))
 
 
 def _reservations(report: Report) -> list[str]:
     limits = [
         (row["host"], squeeze(limit, _REASON)) for row in report["hosts"] for limit in (*row["limits"], *_clock(row))
     ]
-    limits += [(row["path"], squeeze(problem, _REASON)) for row in report["files"] for problem in row["problems"]]
+    for file in report["files"]:
+        if file["status"] != "failed":
+            limits += [(file["path"], squeeze(problem, _REASON)) for problem in file["problems"]]
     return _listed(limits[:_ROWS], len(limits))
 
 

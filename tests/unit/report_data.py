@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import FileRow
 
 NDES = "https://ndes01.intra.adcslabor.de/certsrv/mscep/mscep.dll/pkiclient.exe"
 TLS = "A security error occurred 0x80072f8f (WinHttp: 12175 ERROR_WINHTTP_SECURE_FAILURE)"
@@ -92,6 +93,11 @@ def result(
         },
         **changes,
     }
+
+
+def file_row(path: str, events: int, *problems: str) -> FileRow:
+    """An exported log that was read."""
+    return {"path": path, "status": "ok" if events else "quiet", "events": events, "problems": list(problems)}
 
 
 def finding(**changes: Any) -> Finding:

@@ -10,11 +10,11 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import load_rule
 from ansible_collections.winpki.scep.plugins.plugin_utils.report import (
     Report,
     build_report,
-    host_row,
     summarize_findings,
 )
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import host_row
 
-from tests.unit.report_data import RULES, finding, raw_event, result, success
+from tests.unit.report_data import RULES, file_row, finding, raw_event, result, success
 
 NOW = datetime(2026, 11, 24, 14, 20, 30, 123456, tzinfo=timezone.utc)
 NOT_FOUND = {"ErrorCode": "Not found (404). 0x80190194 (-2145844844 HTTP_E_STATUS_NOT_FOUND)"}
@@ -173,8 +173,8 @@ def test_successes() -> None:
 def test_files() -> None:
     """Exported logs give findings by computer; overlapping ones count once."""
     rows = [
-        ({"path": "/logs/a.evtx", "events": 2, "problems": ["chunk 3: checksum"]}, [raw_event(1), raw_event(2)]),
-        ({"path": "/logs/b.xml", "events": 1, "problems": []}, [raw_event(2)]),
+        (file_row("/logs/a.evtx", 2, "chunk 3: checksum"), [raw_event(1), raw_event(2)]),
+        (file_row("/logs/b.xml", 1), [raw_event(2)]),
     ]
     joined = report({}, files=rows, since=None)
     assert joined["query"] == {"source": "files", "since": None}

@@ -13,7 +13,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, 
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import WIDTH, render, server
 from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import cells
 
-from tests.unit.report_data import RULES, finding, raw_event, result, success
+from tests.unit.report_data import RULES, file_row, finding, raw_event, result, success
 
 AIK = "https://IFX-KeyId-18b1af70b93f991972f362556a9a3fbf4bb24e0d.microsoftaik.azure.net/templates/Aik/scep"
 NOT_FOUND = "Not found (404). 0x80190194 (-2145844844 HTTP_E_STATUS_NOT_FOUND)"
@@ -126,13 +126,18 @@ def test_screen_without_a_log() -> None:
 def test_screen_of_files() -> None:
     """Exported logs, one of them damaged, one event in two of them."""
     files = [
-        ({"path": "/exports/a.evtx", "events": 2, "problems": ["chunk 3: bad checksum"]}, [raw_event(), raw_event(2)]),
-        ({"path": "/exports/b.xml", "events": 1, "problems": []}, [raw_event(2)]),
+        (file_row("/exports/a.evtx", 2, "chunk 3: bad checksum"), [raw_event(), raw_event(2)]),
+        (file_row("/exports/b.xml", 1), [raw_event(2)]),
+        (file_row("/exports/c.evtx", 0), []),
+        ({**file_row("/exports/d", 0, "is no regular file"), "status": "failed"}, []),
     ]
     assert render(report({}, since=None, files=files), ["x"]).splitlines()[2:] == [
-        "Looked at  2 exported logs, 3 enrolment events, 1 not read in full",
+        "Looked at  4 exported logs, 3 enrolment events, 1 not read, 1 not read in full",
         "Found      1 failure on 1 host still open, 2 events",
         "           1 event came twice and counts once",
+        "",
+        "Not read",
+        "  /exports/d  failed  is no regular file",
         "",
         "Bear in mind",
         "  /exports/a.evtx  chunk 3: bad checksum",
@@ -206,7 +211,7 @@ def test_hostile_and_wide_text(name: str) -> None:
             f"bad {name}": {"failed": True, "msg": name},
             f"wec {name}": result(event, log={"name": f"Forwarded {name}"}),
         },
-        files=[({"path": f"/x/{name}", "events": 1, "problems": [f"damage {name}"]}, [cast("RawEvent", event)])],
+        files=[(file_row(f"/x/{name}", 1, f"damage {name}"), [cast("RawEvent", event)])],
         rules=load_rules([rule]),
         since=f"2026-{name}",
         generator="winpki.scep 0.0.1",
