@@ -106,7 +106,7 @@ class Expression:
             reason = f"is not valid JMESPath: {str(error).splitlines()[0]}"
             raise ExpressionError(reason) from error
         tree: Mapping[str, Any] = self._compiled.parsed
-        _check_functions(tree)
+        _check_tree(tree)
         self.reads = frozenset(_reads(tree))
         for place in self.reads:
             _check_place(place)
@@ -164,21 +164,29 @@ def _field_chain(node: Mapping[str, Any]) -> Place | None:
     return names
 
 
-def _check_functions(node: Any) -> None:
+def _check_tree(node: Any) -> None:
     if not isinstance(node, Mapping):  # the children of a slice are numbers
         return
+    children = node["children"]
     if node["type"] == "function_expression":
-        known = Functions.FUNCTION_TABLE.get(node["value"])
-        if known is None:
-            reason = f"calls {node['value']}(), which JMESPath does not have"
-            raise ExpressionError(reason)
-        signature, given = known["signature"], len(node["children"])
-        variadic = bool(signature) and bool(signature[-1].get("variadic"))
-        if given < len(signature) or (given > len(signature) and not variadic):
-            reason = f"calls {node['value']}() with {given} arguments instead of {len(signature)}"
-            raise ExpressionError(reason)
-    for child in node["children"]:
-        _check_functions(child)
+        _check_call(node["value"], len(children))
+    if node["type"] == "subexpression" and children[0]["type"] == "not_expression":
+        reason = "puts ! before a name with a dot, where it belongs to the first part alone: write !(event.error.name)"
+        raise ExpressionError(reason)
+    for child in children:
+        _check_tree(child)
+
+
+def _check_call(name: str, given: int) -> None:
+    known = Functions.FUNCTION_TABLE.get(name)
+    if known is None:
+        reason = f"calls {name}(), which JMESPath does not have"
+        raise ExpressionError(reason)
+    signature = known["signature"]
+    variadic = bool(signature) and bool(signature[-1].get("variadic"))
+    if given < len(signature) or (given > len(signature) and not variadic):
+        reason = f"calls {name}() with {given} arguments instead of {len(signature)}"
+        raise ExpressionError(reason)
 
 
 def _check_place(place: Place) -> None:
