@@ -74,7 +74,7 @@ def host_row(host: str, result: Mapping[str, Any] | None) -> HostRow:
         "clock_skew_seconds": None,
     }
     if result is None:
-        row["reason"] = "it had left the play before its events were read: an earlier task failed on it"
+        row["reason"] = "an earlier task failed on it, so it was not asked"
     elif result.get("unreachable"):
         row["status"], row["reason"] = "unreachable", _reason(result)
     elif result.get("failed"):

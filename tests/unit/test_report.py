@@ -30,7 +30,7 @@ def report(results: dict[str, Any], **changes: Any) -> Report:
 @pytest.mark.parametrize(
     ("registered", "status", "reason"),
     [
-        (None, "not_read", "it had left the play before its events were read: an earlier task failed on it"),
+        (None, "not_read", "an earlier task failed on it, so it was not asked"),
         ({"skipped": True}, "not_read", "the reading of its events was skipped"),
         ({"unreachable": True, "msg": " timed out\n"}, "unreachable", "timed out"),
         ({"failed": True, "msg": "log_name: no such log"}, "failed", "log_name: no such log"),
