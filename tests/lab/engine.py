@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ VARIABLE = "WINPKI_PWSH"
 
 _ARGUMENT = re.compile(r'"[^"]*"|[^\s"]+')
 _PROGRAMS = frozenset({"powershell", "powershell.exe", "pwsh", "pwsh.exe"})
+_SPELLINGS = ("PowerShell", "powershell", "PowerShell.exe", "powershell.exe")
+_PATH = "path"
 
 
 class Launch(NamedTuple):
@@ -68,8 +71,17 @@ class Engine(NamedTuple):
         if program.rsplit("\\", 1)[-1].lower() not in _PROGRAMS:
             raise CommandNotFoundError(program)
         # The engine's own variables come from as-host; nothing of this process's environment may show on a host.
-        base = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+        base = {"PATH": f"{self._path(folder)}:{os.environ.get('PATH', os.defpath)}", "LANG": "C.UTF-8"}
         return Launch([str(self.as_host), str(folder), str(self.pwsh), *arguments], {**env, **base}, folder)
+
+    def _path(self, folder: Path) -> Path:
+        """A folder for PATH with the names that scripts start PowerShell by; ansible-core 2.17 does for each module."""
+        path = folder / _PATH
+        path.mkdir(exist_ok=True)
+        for name in _SPELLINGS:
+            with contextlib.suppress(FileExistsError):
+                (path / name).symlink_to(self.pwsh)
+        return path
 
 
 def find_engine() -> Engine:

@@ -155,13 +155,13 @@ def run_module(
     inventory: Path,
     host: str,
     module: str,
-    arguments: Mapping[str, Any] | None = None,
+    module_args: Mapping[str, Any] | None = None,
     *,
     check: bool = False,
     **settings: Any,
 ) -> TaskResult:
     """Runs one module on one host; ``settings`` as in run_playbook()."""
-    task = {"name": module, module: dict(arguments or {})}
+    task = {"name": module, module: dict(module_args or {})}
     play = {"name": "Run a module", "hosts": host, "gather_facts": False, "tasks": [task]}
     return run_playbook([play], inventory, check=check, limit=host, **settings).of(host)
 

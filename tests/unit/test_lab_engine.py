@@ -72,16 +72,26 @@ def test_pwsh_that_cannot_play_windows(nothing: Path, monkeypatch: pytest.Monkey
         ("pwsh", []),
     ],
 )
-def test_powershell_runs_as_the_host(line: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_powershell_runs_as_the_host(
+    line: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", "/usr/bin")
     monkeypatch.setenv("SECRET", "of the controller's")
-    launch = Engine(Path("/e/pwsh"), Path("/e/as-host")).launch(Path("/h"), line, {"A": "b", "PATH": "C:\\"})
-    assert launch.argv == ["/e/as-host", "/h", "/e/pwsh", *arguments]
-    assert launch.env == {"A": "b", "PATH": "/usr/bin", "LANG": "C.UTF-8"}
-    assert launch.cwd == Path("/h")
+    launch = Engine(Path("/e/pwsh"), Path("/e/as-host")).launch(tmp_path, line, {"A": "b", "PATH": "C:\\"})
+    assert launch.argv == ["/e/as-host", str(tmp_path), "/e/pwsh", *arguments]
+    assert launch.env == {"A": "b", "PATH": f"{tmp_path}/path:/usr/bin", "LANG": "C.UTF-8"}
+    assert launch.cwd == tmp_path
+
+
+def test_powershell_is_on_the_hosts_path_in_any_spelling(tmp_path: Path) -> None:
+    for _ in range(2):
+        Engine(Path("/e/pwsh"), Path("/e/as-host")).launch(tmp_path, "powershell", {})
+    assert {link.name: str(link.readlink()) for link in (tmp_path / "path").iterdir()} == dict.fromkeys(
+        ("PowerShell", "powershell", "PowerShell.exe", "powershell.exe"), "/e/pwsh"
+    )
 
 
 @pytest.mark.parametrize("line", ["ipconfig /all", "cmd.exe /c powershell", "", "/bin/sh -c id"])
-def test_other_programs_are_not_there(line: str) -> None:
+def test_other_programs_are_not_there(line: str, tmp_path: Path) -> None:
     with pytest.raises(CommandNotFoundError, match="is not recognized as an internal or external command"):
-        Engine(Path("/e/pwsh"), Path("/e/as-host")).launch(Path("/h"), line, {})
+        Engine(Path("/e/pwsh"), Path("/e/as-host")).launch(tmp_path, line, {})
