@@ -34,6 +34,7 @@ JSON_FILE, CSV_FILE = "findings.json", "findings.csv"
 _SPEC = {
     "result": {"type": "str"},
     "files": {"type": "list", "elements": "path"},
+    "encoding": {"type": "str"},
     "rules": {"type": "raw", "default": []},
     "since": {"type": "str"},
     "output": {"type": "path", "default": "triage-out"},
@@ -66,7 +67,9 @@ class ActionModule(ActionBase):
                 return {**result, "changed": False}
             report = build_report(
                 results=_results(args["result"], task_vars or {}) if args["result"] else {},
-                files=read_files(args["files"] or [], [str(Path.cwd()), self._loader.get_basedir()]),
+                files=read_files(
+                    args["files"] or [], [str(Path.cwd()), self._loader.get_basedir()], args["encoding"] or None
+                ),
                 rules=rules,
                 since=args["since"],
                 generator=f"winpki.scep {_version()}",

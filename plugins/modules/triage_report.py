@@ -28,9 +28,16 @@ options:
     type: str
   files:
     description:
-      - Exported logs on the controller, as P(winpki.scep.event_file#lookup) reads them. Files, folders and patterns.
+      - Exported logs on the controller, as P(winpki.scep.event_file#lookup) reads them. Files, folders and patterns,
+        relative to the folder in which the playbook was started, or else to the playbook.
+      - Damage, and what is not there, is in the report. An event that is in several files counts once.
     type: list
     elements: path
+  encoding:
+    description:
+      - Encoding of those of O(files) that are XML and do not say it themselves, for example V(cp850) if the output of
+        C(wevtutil qe) was sent to a file in a western European command prompt. Without it they are UTF-8.
+    type: str
   rules:
     description:
       - Your own rules, which come before those of the collection. A list of rules, or the path of a YAML file that

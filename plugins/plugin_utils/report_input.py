@@ -123,12 +123,15 @@ def own_events(row: HostRow, events: Iterable[Mapping[str, Any]]) -> list[RawEve
     ]
 
 
-def read_files(terms: Iterable[str], bases: Iterable[str]) -> list[tuple[FileRow, list[RawEvent]]]:
+def read_files(
+    terms: Iterable[str], bases: Iterable[str], encoding: str | None = None
+) -> list[tuple[FileRow, list[RawEvent]]]:
     """Returns each exported log once, with its enrolment events.
 
     Args:
         terms: files, folders and patterns.
         bases: folders that relative terms are looked for in, one after the other.
+        encoding: of XML that does not say it itself; UTF-8 by default.
     """
     read: dict[str, tuple[FileRow, list[RawEvent]]] = {}
     selection = Selection(EVENT_IDS)
@@ -143,13 +146,13 @@ def read_files(terms: Iterable[str], bases: Iterable[str]) -> list[tuple[FileRow
             read[term] = {"path": term, "status": "quiet", "events": 0, "problems": found.problems}, []
         for path in found.paths:
             if str(path) not in read:
-                read[str(path)] = _read_file(path, selection)
+                read[str(path)] = _read_file(path, selection, encoding)
     return list(read.values())
 
 
-def _read_file(path: Path, selection: Selection) -> tuple[FileRow, list[RawEvent]]:
+def _read_file(path: Path, selection: Selection, encoding: str | None) -> tuple[FileRow, list[RawEvent]]:
     try:
-        events, problems = read_log(path, selection)
+        events, problems = read_log(path, selection, encoding)
     except LogFileError as error:
         return _failed_file(str(path), error)
     status: FileStatus = "ok" if events else "quiet"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from xml.sax.saxutils import escape
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import FileRow
@@ -93,6 +94,23 @@ def result(
         },
         **changes,
     }
+
+
+def exported_xml(*events: dict[str, Any]) -> str:
+    """The events as ``wevtutil qe /f:xml /e:Events`` writes them."""
+    return f"<Events>{''.join(map(_event_xml, events))}</Events>"
+
+
+def _event_xml(event: dict[str, Any]) -> str:
+    data = "".join(f"<Data Name='{name}'>{escape(value)}</Data>" for name, value in event["data"].items())
+    return (
+        "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>"
+        f"<Provider Name='{event['provider']}'/><EventID Qualifiers='49754'>{event['event_id']}</EventID>"
+        f"<Level>{event['level']}</Level><TimeCreated SystemTime='{event['time_created']}'/>"
+        f"<EventRecordID>{event['record_id']}</EventRecordID><Channel>{event['log']}</Channel>"
+        f"<Computer>{event['computer']}</Computer><Security UserID='{event['user_sid']}'/></System>"
+        f"<EventData>{data}</EventData></Event>"
+    )
 
 
 def file_row(path: str, events: int, *problems: str) -> FileRow:
