@@ -18,149 +18,8 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.event_file import find
 from ansible_collections.winpki.scep.plugins.plugin_utils.event_selection import Selection, SinceError, parse_since
 from ansible_collections.winpki.scep.plugins.plugin_utils.log_file import LogFileError
 
-DOCUMENTATION = r"""
-name: event_file
-author: winpki.scep contributors
-version_added: "0.1.0"
-short_description: SCEP enrolment events from exported logs
-description:
-  - Reads the events 86, 87 and 88 of C(Microsoft-Windows-CertificateServicesClient-CertEnroll) from files on the
-    controller and returns them as M(winpki.scep.event_info) does.
-  - Reads event logs (C(.evtx)), also copied from a running Windows or from a collector of Windows Event Forwarding, and
-    XML from C(wevtutil qe), with or without C(/e:Events), from Event Viewer (saved as XML), or of single events
-    (C(ToXml)). The content of a file tells which it is, not its name.
-  - The files are read piece by piece, so their size does not matter. Only the wanted events are held in memory.
-  - What is damaged is left out and named in a warning; everything else is returned. A file that is no log at all is an
-    error if it was named itself, and a warning if it was found in a folder or by a pattern.
-options:
-  _terms:
-    description:
-      - Files, folders or patterns. A folder stands for all C(.evtx) and C(.xml) files in it and in the folders below.
-        A pattern has C(*), C(?), C([...]), or C(**) for folders at any depth, and stands for whatever it matches.
-      - A relative path is looked for where Ansible looks for files (C(files) and the folder itself, of the role, then
-        of the playbook), and after that in the folder in which Ansible was started.
-      - It is an error if there is nothing by that name, or no log in the folder.
-    type: list
-    elements: str
-    required: true
-  event_ids:
-    description:
-      - The ids of the wanted events.
-    type: list
-    elements: int
-    default: [86, 87, 88]
-  since:
-    description:
-      - Only events from then on. A duration, counted back from now (V(7d), V(12h30m), V(P1DT12H)), or an ISO 8601 date
-        or time (V(2026-03-02), V(2026-03-02T07:15:00Z)). Without a zone it is UTC.
-    type: raw
-  computers:
-    description:
-      - Only events of these computers, as the events name them. A name without a domain stands for that name in any
-        domain. Upper and lower case are the same. All computers, if empty.
-    type: list
-    elements: str
-    default: []
-  encoding:
-    description:
-      - Encoding of XML files that do not say it themselves, by a byte order mark or in an XML declaration. When a
-        command prompt sends the output of C(wevtutil qe) to a file, it is in the code page of the console, for example
-        V(cp850) in western Europe or V(cp437) in the United States. Only with C(/uni:true) it is Unicode.
-      - Without this option, such a file is UTF-8, or UTF-16 if its first bytes say so.
-    type: str
-notes:
-  - Use C(query), or C(lookup) with C(wantlist=true). As with every lookup, C(lookup) alone gives the event itself where
-    there is only one, not a list.
-  - Files in the format C(.evtx) need the Python library C(evtx) on the controller.
-seealso:
-  - module: winpki.scep.event_info
-  - plugin: winpki.scep.parse_events
-    plugin_type: filter
-  - plugin: winpki.scep.classify_events
-    plugin_type: filter
-"""
-
-EXAMPLES = r"""
-- name: What failed, by the logs that a colleague has sent
-  ansible.builtin.debug:
-    msg: >-
-      {{ query('winpki.scep.event_file', 'logs/CLIENT1.evtx', 'logs/CLIENT2.xml')
-         | winpki.scep.parse_events | winpki.scep.classify_events }}
-
-- name: The refusals of the last week, in all logs below a folder
-  ansible.builtin.debug:
-    msg: "{{ query('winpki.scep.event_file', '/srv/exported', event_ids=[87], since='7d') }}"
-
-- name: The events of one computer in the archived logs of a collector
-  ansible.builtin.debug:
-    msg: "{{ query('winpki.scep.event_file', '/srv/wec/Archive-ForwardedEvents-*.evtx', computers=['client1']) }}"
-
-- name: An export that was made in a German command prompt
-  ansible.builtin.debug:
-    msg: "{{ query('winpki.scep.event_file', 'CLIENT3.xml', encoding='cp850') }}"
-"""
-
-RETURN = r"""
-_raw:
-  description:
-    - The events of all files, oldest first. What an event does not have is null.
-    - P(winpki.scep.parse_events#filter) takes them as they are.
-  type: list
-  elements: dict
-  contains:
-    record_id:
-      description: Number of the event in the log that it was written to. Of a forwarded event that is its source's log.
-      type: int
-    event_id:
-      description: 86, 87 or 88.
-      type: int
-    log:
-      description: Log that the event was written to, C(Application) also for a forwarded event.
-      type: str
-    computer:
-      description: Computer that wrote the event, as it names itself there.
-      type: str
-    provider:
-      description: Always C(Microsoft-Windows-CertificateServicesClient-CertEnroll).
-      type: str
-    level:
-      description: 2 for an error, 4 for information.
-      type: int
-    time_created:
-      description: ISO 8601, UTC, with seven decimals.
-      type: str
-    user_sid:
-      description: Security identifier of the account on whose behalf was enrolled.
-      type: str
-    data:
-      description:
-        - The fields that the event names, of C(Context), C(Url), C(MessageText), C(Method), C(Stage), C(ErrorCode).
-      type: dict
-    values:
-      description: Only if the event has values without names, these in order.
-      type: list
-      elements: str
-    message:
-      description: The rendered text, in the language of the machine that rendered it, if the file has it.
-      type: str
-  sample:
-    - record_id: 4711
-      event_id: 86
-      log: Application
-      computer: client1.corp.example
-      provider: Microsoft-Windows-CertificateServicesClient-CertEnroll
-      level: 2
-      time_created: '2026-03-02T07:15:00.1234567Z'
-      user_sid: S-1-5-18
-      data:
-        Context: WORKGROUP\CLIENT1$
-        Url: https://ndes01.corp.example/certsrv/mscep/mscep.dll/pkiclient.exe
-        MessageText: GetCACaps
-        Method: GET(47ms)
-        Stage: GetCACaps
-        ErrorCode: 'A security error occurred 0x80072f8f (WinHttp: 12175 ERROR_WINHTTP_SECURE_FAILURE)'
-      message: null
-"""
+_OPTIONS = ("computers", "encoding", "event_ids", "since")
+_EVENT_IDS = [86, 87, 88]
 
 
 class LookupModule(LookupBase):
@@ -168,14 +27,11 @@ class LookupModule(LookupBase):
 
     def run(self, terms: Iterable[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[RawEvent]:
         """Returns the events of all terms, oldest first."""
-        set_options: Callable[..., None] = self.set_options
-        set_options(var_options=variables, direct=kwargs)
-        option: Callable[[str], Any] = self.get_option
-        selection = _selection(option)
+        selection, encoding = _options(kwargs)
         events: list[RawEvent] = []
         for path, named in _paths(terms, self._bases(variables or {})).items():
             try:
-                log = read_log(path, selection, option("encoding"))
+                log = read_log(path, selection, encoding)
             except LogFileError as error:
                 if named:
                     raise AnsibleLookupError(f"event_file: {shown(str(path))} {error}") from error
@@ -194,18 +50,30 @@ class LookupModule(LookupBase):
         return [*(place for folder in folders for place in (f"{folder}/files", str(folder))), str(Path.cwd())]
 
 
-def _selection(option: Callable[[str], Any]) -> Selection:
-    """Returns what the options ask for; Ansible does not check the elements of a lookup's lists."""
+def _options(given: Mapping[str, Any]) -> tuple[Selection, str | None]:
+    """Returns the wanted events and the encoding. Ansible itself does not check a lookup's options."""
+    unknown = ", ".join(sorted(given.keys() - {*_OPTIONS}))
+    if unknown:
+        raise AnsibleOptionsError(f"event_file: no such option: {unknown}; there are {', '.join(_OPTIONS)}")
+    options = {name: value for name, value in given.items() if value is not None}
     try:
-        event_ids = [int(value) for value in option("event_ids")]
+        event_ids = [int(value) for value in _list(options.get("event_ids", _EVENT_IDS))]
     except (TypeError, ValueError) as error:
         raise AnsibleOptionsError("event_file: event_ids: one of them is no whole number") from error
-    since = option("since")
     try:
-        after = None if since is None else parse_since(since, datetime.now(timezone.utc))
+        since = parse_since(options["since"], datetime.now(timezone.utc)) if "since" in options else None
     except SinceError as error:
         raise AnsibleOptionsError(f"event_file: since: {error}") from error
-    return Selection(event_ids, after, [str(name) for name in option("computers")])
+    computers = [str(name).strip() for name in _list(options.get("computers", [])) if str(name).strip()]
+    encoding = options.get("encoding")
+    return Selection(event_ids, since, computers), None if encoding is None else str(encoding)
+
+
+def _list(value: Any) -> list[Any]:
+    """Returns a list as it is, the parts of a text that has commas between them, and anything else as a list of one."""
+    if isinstance(value, list):
+        return value
+    return value.split(",") if isinstance(value, str) else [value]
 
 
 def _paths(terms: Iterable[Any], bases: list[str]) -> dict[Path, bool]:
