@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from tests.lab.fleet import Fleet
 from tests.lab.playbook import ansible_environment, program
 from tests.lab.scenario import DEFAULT, ScenarioError, load
 
-DEMO_OUTPUT = REPOSITORY / "triage-out"
+OUTPUT = REPOSITORY / "triage-out"
 DEMO_FORKS = 10
 
 
@@ -30,13 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="start a fleet, print its inventory, run until Ctrl-C")
-    up.add_argument("--hosts", type=_positive, metavar="N", help="how many; by default as many as the scenario has")
-    up.add_argument("--scenario", type=Path, default=DEFAULT, metavar="FILE", help="default: %(default)s")
+    demo = commands.add_parser(
+        "demo", help="triage a fleet, or the exported logs in examples/ where there is no engine"
+    )
+    for command in (up, demo):
+        command.add_argument("--hosts", type=_positive, metavar="N", help="how many; by default all of the scenario's")
+        command.add_argument("--scenario", type=Path, default=DEFAULT, metavar="FILE", help="default: %(default)s")
     up.add_argument("--https", action="store_true", help="WinRM over HTTPS, with a certificate authority of the lab's")
     up.add_argument("--write-inventory", type=Path, metavar="FILE", help="write the inventory there, not to the screen")
     up.add_argument("--minutes", type=_positive, default=60, metavar="N", help="stop after this time, default 60")
     up.set_defaults(run=_up)
-    demo = commands.add_parser("demo", help="triage the default fleet, or the exported logs where there is no engine")
+    demo.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help="default: %(default)s")
     demo.set_defaults(run=_demo)
     options = parser.parse_args(arguments)
     try:
@@ -62,18 +67,18 @@ def _up(options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(_options: argparse.Namespace) -> int:
-    output = f"triage_output={DEMO_OUTPUT}"
+def _demo(options: argparse.Namespace) -> int:
+    output = ("-e", json.dumps({"triage_output": str(options.output.absolute())}))
     try:
-        fleet = _fleet(DEFAULT, None, https=False)
+        fleet = _fleet(options.scenario, options.hosts, https=False)
     except EngineNotFoundError as error:
         _say(f"The exported logs in examples/ are triaged, in place of a simulated fleet: {error}.")
-        files = yaml.safe_dump({"triage_files": [str(REPOSITORY / "examples")]}, default_flow_style=True)
-        return _ansible("winpki.scep.triage_files", "-i", "localhost,", "-e", files, "-e", output)
+        files = ("-e", json.dumps({"triage_files": [str(REPOSITORY / "examples")]}))
+        return _ansible("winpki.scep.triage_files", "-i", "localhost,", *files, *output)
     with fleet as running:
         _say(f"Triage of {len(running.hosts)} simulated Windows hosts, over WinRM on loopback addresses.")
         inventory = str(running.inventory_path)
-        return _ansible("winpki.scep.triage", "-i", inventory, "--forks", str(DEMO_FORKS), "-e", output)
+        return _ansible("winpki.scep.triage", "-i", inventory, "--forks", str(DEMO_FORKS), *output)
 
 
 @contextlib.contextmanager
@@ -96,9 +101,14 @@ def _ansible(*arguments: str) -> int:
     with tempfile.TemporaryDirectory(prefix="winpki-demo-") as folder:
         environment = ansible_environment(Path(folder))
         del environment["ANSIBLE_NOCOLOR"]
-        return subprocess.run(
-            [program("ansible-playbook"), *arguments], env=environment, cwd=REPOSITORY, check=False
-        ).returncode
+        with subprocess.Popen([program("ansible-playbook"), *arguments], env=environment, cwd=REPOSITORY) as process:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                # Ansible ends its workers when it is interrupted; a SIGTERM to the lab alone has not reached it.
+                process.send_signal(signal.SIGINT)
+                process.wait()
+                raise
 
 
 @contextlib.contextmanager

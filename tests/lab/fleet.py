@@ -130,11 +130,15 @@ class Fleet:
     def stop(self) -> None:
         """Ends all commands and connections; can be called twice."""
         self._stopped.set()
-        for service in self._services:
-            service.close()
+        self.close_shells()
         self._server.stop()
         if self._claim is not None:
             self._claim.close()
+
+    def close_shells(self) -> None:
+        """Ends all commands; no shell is made any more."""
+        for service in self._services:
+            service.close()
 
     def close_idle(self, seconds: float) -> None:
         """Deletes the shells that no client has asked for during that time."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.lab import wsman
 from tests.lab.engine import Runner
 from tests.lab.process import Command
-from tests.lab.web import Request, Response
+from tests.lab.web import HangupError, Request, Response
 
 PATH = "/wsman"
 CONTENT_TYPE = "application/soap+xml;charset=UTF-8"
@@ -44,6 +44,7 @@ class ShellService:
         self._places = places
         self._lock = threading.Lock()
         self._shells: dict[str, _Shell] = {}
+        self._closed = False
         self._operations: dict[str, Callable[[wsman.Request, _Shell], bytes]] = {
             wsman.COMMAND: self._start,
             wsman.SEND: self._send,
@@ -78,8 +79,9 @@ class ShellService:
             _terminate(shell)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Deletes all shells and waits until their processes are gone."""
+        """Deletes all shells, waits until their processes are gone, and lets no new ones be made."""
         with self._lock:
+            self._closed = True
             shells, self._shells = list(self._shells.values()), {}
         for shell in shells:
             _terminate(shell)
@@ -110,6 +112,8 @@ class ShellService:
     def _create(self, message: wsman.Request, request: Request) -> bytes:
         shell = _Shell(wsman.variables(message.body))
         with self._lock:
+            if self._closed:
+                raise HangupError
             self._shells[shell.shell_id] = shell
         return wsman.created(message, shell.shell_id, f"http://{request.headers.get('Host', self._name)}{PATH}")
 

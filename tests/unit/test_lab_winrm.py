@@ -295,6 +295,14 @@ def test_stop_ends_commands_that_run_and_those_that_wait(fleet: Fleet, hosts: li
         connect(fleet).open_shell()
 
 
+def test_no_shell_is_made_while_the_fleet_stops(fleet: Fleet) -> None:
+    protocol = connect(fleet)
+    protocol.open_shell()
+    fleet.close_shells()
+    with pytest.raises(requests.exceptions.ConnectionError):
+        protocol.open_shell()
+
+
 def _ignored(protocol: Protocol, shell_id: str, command_id: str) -> None:
     with contextlib.suppress(Exception):
         protocol.get_command_output_raw(shell_id, command_id)
