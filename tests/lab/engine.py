@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -90,6 +92,10 @@ def find_engine() -> Engine:
     Raises:
         EngineNotFoundError: neither is there, or what is there cannot play a Windows host.
     """
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise EngineNotFoundError(
+            f"the lab engine runs on Linux on x86-64, this is {sys.platform} {platform.machine()}"
+        )
     named = os.environ.get(VARIABLE)
     if named:
         return _engine(Path(named).expanduser(), f"the variable {VARIABLE}")

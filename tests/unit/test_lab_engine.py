@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.lab import engine
 from tests.lab.engine import CommandNotFoundError, Engine, EngineNotFoundError, find_engine
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the lab engine is for Linux")
 
 
 def script(path: Path, text: str = "exit 0") -> Path:
@@ -40,6 +44,13 @@ def test_engine_beside_the_repository(nothing: Path) -> None:
 @pytest.mark.usefixtures("nothing")
 def test_no_engine() -> None:
     with pytest.raises(EngineNotFoundError, match=r"WINPKI_PWSH is not set, and \.\./shared/pwsh/install is not there"):
+        find_engine()
+
+
+@pytest.mark.usefixtures("nothing")
+def test_machine_that_the_engine_is_not_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    with pytest.raises(EngineNotFoundError, match="the lab engine runs on Linux on x86-64, this is linux aarch64"):
         find_engine()
 
 

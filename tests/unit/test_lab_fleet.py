@@ -18,6 +18,10 @@ from tests.lab.engine import REPOSITORY, Engine
 from tests.lab.fleet import Fleet, FleetHost, Lab
 from tests.lab.playbook import run_playbook
 
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the lab needs Linux, where all of 127.0.0.0/8 is the machine's own"
+)
+
 ENGINE = Engine(Path("/none/pwsh"), Path("/none/as-host"))
 
 

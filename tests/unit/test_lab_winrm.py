@@ -20,6 +20,10 @@ from winrm.protocol import Protocol
 from tests.lab.engine import CommandNotFoundError, Launch
 from tests.lab.fleet import Fleet, FleetHost
 
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the lab needs Linux, where all of 127.0.0.0/8 is the machine's own"
+)
+
 ECHO = """
 import sys
 data = sys.stdin.buffer.read()
