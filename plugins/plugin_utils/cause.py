@@ -49,16 +49,29 @@ class HostInfo(TypedDict, total=False):
     round_trip_seconds: float | None
 
 
-class Evidence(TypedDict):
-    """What a finding's cause rests on.
+class _Evidence(TypedDict):
+    source: Literal["event", "evidence"]
+
+
+class Evidence(_Evidence, total=False):
+    """What a finding's cause rests on: the newest event, and what a probe brought where the rule reads that.
 
     Attributes:
-        source: ``event``, or ``evidence`` for a value that a probe brought.
-        reference: of an event ``{log, record_id, event_id, time}``; of a probe's value ``{path, value}``.
+        source: ``event`` (then the next four are there) or ``evidence`` (then the last two).
+        log: the channel of the event.
+        record_id: its number there.
+        event_id: 86 or 87.
+        time: when it was written.
+        path: the place in the evidence, as the rule names it.
+        value: what stands there.
     """
 
-    source: Literal["event", "evidence"]
-    reference: dict[str, Any]
+    log: str | None
+    record_id: int | None
+    event_id: int | None
+    time: str | None
+    path: str
+    value: Any
 
 
 class ResolvedBy(TypedDict):
@@ -134,6 +147,7 @@ class _Host:
 
     def __init__(self, name: str | None, info: HostInfo, evidence: Mapping[str, Any], rules: Rules) -> None:
         self.name = name
+        self.key = (name or "").casefold()
         self.evidence = evidence
         self.evidence_key = rules.evidence_key(evidence)
         self.start_phase = _start_phase(info.get("start_time"))
@@ -156,14 +170,14 @@ class _Failure:
         self.count = 0
         self.contexts: set[str] = set()
         self.event_ids: set[int] = set()
-        self.seen: set[tuple[int, str]] = set()
+        self.seen: set[str] = set()
 
     def add(self, event: Event, match: Match) -> None:
         moment = _moment(event)
         record_id, time = event["record_id"], event["time_created"]
         if record_id is not None and time is not None and event["count"] == 1:
             # The same event from the host and from a collector, whose time may have fewer decimals.
-            identity = (record_id, time[:23])
+            identity = f"{record_id} {time[:23]}"
             if identity in self.seen:
                 return
             self.seen.add(identity)
@@ -203,7 +217,7 @@ def classify_events(
     for index, event in enumerate(events):
         try:
             endpoint, event_id = event["endpoint"], event["event_id"]
-            host = by_computer.find(event["host"], event["computer"])
+            host = by_computer.find(event.get("host"), event["computer"])
         except (KeyError, TypeError) as error:
             raise NotParsedError(index) from error
         place = ""
@@ -214,7 +228,7 @@ def classify_events(
             host.successes.setdefault(place, []).append((_moment(event), event))
             continue
         match = rules.match(event, host.evidence, host.evidence_key)
-        key = ((host.name or "").casefold(), place, match.rule.id)
+        key = (host.key, place, match.rule.id)
         failure = failures.get(key)
         if failure is None:
             failure = failures[key] = _Failure(host, place, match, event)
@@ -271,7 +285,7 @@ class _HostFinder:
 
 def _moment(event: Event) -> _Moment:
     record_id = event["record_id"]
-    return event["last_seen"] or "", -1 if record_id is None else record_id
+    return event["time_created"] or "", -1 if record_id is None else record_id
 
 
 def _finding(failure: _Failure, key: tuple[str, str, str]) -> Finding:
@@ -317,25 +331,23 @@ def _finding(failure: _Failure, key: tuple[str, str, str]) -> Finding:
 
 
 def _resolved_by(event: Event) -> ResolvedBy:
-    return {"event_id": SUCCESS, "record_id": event["record_id"], "time": event["last_seen"]}
+    return {"event_id": SUCCESS, "record_id": event["record_id"], "time": event["time_created"]}
 
 
 def _evidence(event: Event, rule: Rule, evidence: Mapping[str, Any]) -> list[Evidence]:
     found: list[Evidence] = [
         {
             "source": "event",
-            "reference": {
-                "log": event["log"],
-                "record_id": event["record_id"],
-                "event_id": event["event_id"],
-                "time": event["last_seen"],
-            },
+            "log": event["log"],
+            "record_id": event["record_id"],
+            "event_id": event["event_id"],
+            "time": event["time_created"],
         }
     ]
     for place in sorted(rule.when.reads):
         value = value_at(evidence, place[1:]) if place[:1] == ("evidence",) else None
         if value is not None:
-            found.append({"source": "evidence", "reference": {"path": ".".join(place), "value": value}})
+            found.append({"source": "evidence", "path": ".".join(place), "value": value})
     return found
 
 
@@ -358,9 +370,9 @@ def _clock_notes(skew: object) -> list[str]:
         return []
     direction = "ahead of" if skew > 0 else "behind"
     return [
-        f"The host's clock is {_duration(abs(skew))} {direction} the controller's. To a wrong clock a valid TLS"
-        " certificate can look expired or not yet valid, a SCEP server can refuse the request's time, and the times"
-        " of the host's events are off by as much: set the clock right before anything else."
+        f"The host's clock is {_duration(abs(skew))} {direction} the controller's. A wrong clock makes valid TLS"
+        " certificates look expired or not yet valid, lets SCEP servers refuse requests, and shifts the times of this"
+        " host's events (successes, 88, too) against other hosts': set it right first."
     ]
 
 

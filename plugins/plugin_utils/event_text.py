@@ -10,6 +10,7 @@ stands there, so that the time grows with the length of the text only.
 from __future__ import annotations
 
 import re
+import sys
 from collections import deque
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypedDict
@@ -230,7 +231,8 @@ def parse_http(text: str) -> Http | None:
         header = _HEADER.fullmatch(line.strip())
         if header is None:
             break
-        name, value = header[1].lower(), header[2].strip()
+        # Interned, as thousands of answers differ in few headers.
+        name, value = sys.intern(header[1].lower()), sys.intern(header[2].strip())
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return {"status": int(status[1]), "reason": status[2].strip() or None, "headers": headers}
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
@@ -124,24 +125,18 @@ class Rules:
         self.rules = tuple(rules)
         places = frozenset[Place]().union(*(rule.reads for rule in self.rules))
         self._of_evidence = sorted(place[1:] for place in places if place[:1] == ("evidence",))
-        of_event: dict[str, list[str]] = {}
-        whole: set[str] = set()
+        of_event = {place[1]: set[str]() for place in places if place[:1] == ("event",) and len(place) > 1}
         for place in places:
-            if place[:1] == ("event",) and len(place) > 1:
-                of_event.setdefault(place[1], [])
-                if len(place) > 2:
-                    of_event[place[1]].append(place[2])
-                else:
-                    whole.add(place[1])
-        # The dicts that are read by key, with what stands for their keys where there is no dict.
+            if place[:1] == ("event",) and len(place) > 2:
+                of_event[place[1]].add(place[2])
+        read_whole = {place[1] for place in places if place[:1] == ("event",) and len(place) == 2}
+        # Of the event's dicts only what is read, of everything else the value itself.
         self._parts = [
-            (name, sorted(set(of_event[name])), [None] * len(set(of_event[name])))
-            for name in sorted(of_event)
-            if name not in whole
+            (name, itemgetter(*sorted(keys))) for name, keys in sorted(of_event.items()) if name not in read_whole
         ]
-        self._whole = sorted(whole)
+        self._wholes = sorted(read_whole)
         self._memorable = not places & {(), ("event",)}
-        self._memo: dict[tuple[object, ...], Match] = {}
+        self._memo: dict[object, Match] = {}
 
     def evidence_key(self, evidence: Mapping[str, Any]) -> str:
         """Returns what the rules read of a host's evidence, as one text: to be computed once a host."""
@@ -159,27 +154,23 @@ class Rules:
         """
         if not self._memorable:
             return self._evaluate(event, evidence)
+        values_of: Mapping[str, Any] = event
         values: list[object] = [evidence_key]
-        part: Any
-        for name, keys, nothing in self._parts:
-            part = event.get(name)
-            if part is None:
-                values += nothing
-            else:
-                for key in keys:
-                    value = part.get(key)
-                    values.append(value if isinstance(value, (str, int)) or value is None else _as_text(value))
-        for name in self._whole:
-            value = event.get(name)
-            values.append(value if isinstance(value, (str, int)) or value is None else _as_text(value))
-        remembered = tuple(values)
+        for name, read in self._parts:
+            part = values_of[name]
+            values.append(None if part is None else read(part))
+        values += [values_of.get(name) for name in self._wholes]
+        key: object = tuple(values)
         try:
-            return self._memo[remembered]
-        except KeyError:
+            match = self._memo.get(key)
+        except TypeError:  # a rule reads a dict or a list
+            key = _as_text(values)
+            match = self._memo.get(key)
+        if match is None:
             if len(self._memo) >= _MEMO_LIMIT:
                 self._memo.clear()
-            match = self._memo[remembered] = self._evaluate(event, evidence)
-            return match
+            match = self._memo[key] = self._evaluate(event, evidence)
+        return match
 
     def _evaluate(self, event: Event, evidence: Mapping[str, Any]) -> Match:
         document = {"event": event, "evidence": evidence}

@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Data on its way from a template into plain Python and back, the same with ansible-core 2.17 to 2.19.
+
+Since 2.19 a filter is given containers that render each value when it is looked at, which costs more than all the work
+on an event. What the containers hold is data already, unless it is a template that the user wrote: only then, and for
+types other than JSON's, the values are taken through the containers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ansible.utils.unsafe_proxy import AnsibleUnsafeText
+
+try:
+    from ansible.template import is_trusted_as_template
+except ImportError:
+    # Before ansible-core 2.19 every text is a template unless it is wrapped as unsafe.
+    TEMPLATES_ARE_TAGGED = False
+else:
+    TEMPLATES_ARE_TAGGED = True
+
+_UNSAFE: Callable[[str], Any] = AnsibleUnsafeText
+_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
+_CONTAINERS = frozenset({dict, list})
+_PLAIN_AND_CONTAINERS = _PLAIN_TYPES | _CONTAINERS
+_TEXT = frozenset({str})
+
+
+class _HasToBeRenderedError(Exception):
+    """The data is not plain yet: it holds a template or a type that JSON does not have."""
+
+
+def plain(value: Any) -> Any:
+    """Returns the data as dicts, lists, texts and numbers without tags; templates of the user are rendered."""
+    try:
+        return _copy(_unwrapped(value))
+    except _HasToBeRenderedError:
+        return _render(value)
+
+
+def plain_items(value: Any) -> Iterator[Any]:
+    """Yields the elements of a list, each as ``plain`` returns it. So only one copy exists at a time."""
+    for index, item in enumerate(_unwrapped(value)):
+        try:
+            element = _copy(item)
+        except _HasToBeRenderedError:
+            element = _render(value[index])
+        yield element
+
+
+def as_data(value: Any) -> Any:
+    """Returns the result of a filter such that no text in it is ever taken for a template."""
+    return value if TEMPLATES_ARE_TAGGED else _wrapped(value)
+
+
+def _unwrapped(value: Any) -> Any:
+    """Returns a container with its values as they are stored; values below are never containers that render."""
+    unwrap = getattr(value, "_non_lazy_copy", None)
+    return value if unwrap is None else unwrap()
+
+
+def _is_plain(value: Any) -> bool:
+    """Returns whether a value holds nothing but Python's own types: looking costs far less than copying."""
+    kind = type(value)
+    if kind in _PLAIN_TYPES:
+        return True
+    if kind is dict:
+        if not _TEXT.issuperset(map(type, value)):
+            return False
+        value = value.values()
+    elif kind is not list:
+        return False
+    kinds = set(map(type, value))
+    if kinds <= _PLAIN_TYPES:
+        return True
+    return kinds <= _PLAIN_AND_CONTAINERS and all(_is_plain(item) for item in value if type(item) in _CONTAINERS)
+
+
+def _copy(value: Any) -> Any:
+    if _is_plain(value):
+        return value
+    if isinstance(value, dict):
+        return {_copy(key): _copy(item) for key, item in _unwrapped(value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_copy(item) for item in _unwrapped(value)]
+    if isinstance(value, str):
+        if TEMPLATES_ARE_TAGGED and "{" in value and is_trusted_as_template(value):
+            raise _HasToBeRenderedError
+        return str.__str__(value)
+    if isinstance(value, (int, float)):
+        return float(value) if isinstance(value, float) else int(value)
+    raise _HasToBeRenderedError
+
+
+def _render(value: Any) -> Any:
+    """Returns a copy for which every value was looked at through its container."""
+    if isinstance(value, Mapping):
+        return {_render(key): _render(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_render(item) for item in value]
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, (int, float)):
+        return float(value) if isinstance(value, float) else int(value)
+    return value
+
+
+def _wrapped(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSAFE(value) if "{" in value else value
+    if isinstance(value, dict):
+        return {key: _wrapped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_wrapped(item) for item in value]
+    return value
