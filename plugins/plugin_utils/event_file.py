@@ -20,7 +20,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.log_file import (
     Problem,
     UnreadableFileError,
 )
-from ansible_collections.winpki.scep.plugins.plugin_utils.xml_file import read_xml
+from ansible_collections.winpki.scep.plugins.plugin_utils.xml_file import IS_EMPTY, read_xml
 
 SUFFIXES = (".evtx", ".xml")
 _PROBLEMS_SHOWN = 5
@@ -177,7 +177,7 @@ def _read(path: Path, selection: Selection, encoding: str | None) -> Iterator[Ra
         if not stat.S_ISREG(status.st_mode):
             raise NotAFileError
         if status.st_size == 0:
-            yield Problem("", "is empty (0 bytes)")
+            yield Problem("", IS_EMPTY)
             return
         with path.open("rb") as file:
             yield from _reader(file, selection, encoding)

@@ -19,6 +19,11 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.event_selection import
 from ansible_collections.winpki.scep.plugins.plugin_utils.log_file import MalformedEventError
 
 _NO_EVENT = "it has no EventID"
+_COMPLETE: tuple[set[str], ...] = ({*FIELD_NAMES}, {*FIELD_NAMES[:-1]}, set())
+
+
+class IncompleteJsonError(Exception):
+    """The event may have values without names beside its named ones: they are only in its XML."""
 
 
 def select_event(text: str, selection: Selection) -> RawEvent | None:
@@ -26,6 +31,7 @@ def select_event(text: str, selection: Selection) -> RawEvent | None:
 
     Raises:
         MalformedEventError: it may be a wanted one, but can't be read.
+        IncompleteJsonError: it may be a wanted one, but there may be more to it.
     """
     if PROVIDER not in text:
         return None
@@ -38,6 +44,10 @@ def select_event(text: str, selection: Selection) -> RawEvent | None:
     data = event.get("EventData")
     if not isinstance(data, dict):
         data = {}
+    unnamed = data.get("Data")
+    # With all fields of 86 and 87, or of 88, an event is complete.
+    if not isinstance(unnamed, dict) and data.keys() - {"Binary"} not in _COMPLETE:
+        raise IncompleteJsonError
     rendering = event.get("RenderingInfo")
     raw: RawEvent = {
         "record_id": _integer(system.get("EventRecordID")),
@@ -51,16 +61,10 @@ def select_event(text: str, selection: Selection) -> RawEvent | None:
         "data": {name: _text(data[name]) for name in FIELD_NAMES if name in data},
         "message": (_text(rendering.get("Message")) if isinstance(rendering, dict) else "") or None,
     }
-    if "Data" in data:
-        unnamed = data["Data"]
-        values = unnamed.get("#text") if isinstance(unnamed, dict) else unnamed
+    if isinstance(unnamed, dict):
+        values = unnamed.get("#text")
         raw["values"] = [_text(value) for value in values] if isinstance(values, list) else [_text(values)]
     return raw if selection.wants(raw) else None
-
-
-def may_lack_values(event: RawEvent) -> bool:
-    """Says whether the event may have values without names beside its named ones, which JSON leaves out."""
-    return len(event["data"]) not in (0, len(FIELD_NAMES)) and tuple(event["data"]) != FIELD_NAMES[:-1]
 
 
 def _attribute(parent: dict[str, Any], element: str, name: str) -> str | None:

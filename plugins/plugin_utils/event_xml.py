@@ -97,7 +97,7 @@ class _Reader:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text.append
         parser.Parse(text, True)
-        if self._root != "Event" or "EventID" not in self._system:
+        if self._root != "Event" or _integer(self._system.get("EventID")) is None:
             raise MalformedEventError(_NO_EVENT)
         return self._event()
 

@@ -26,6 +26,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.log_file import (
     MalformedEventError,
     MissingLibraryError,
     Problem,
+    UnreadableRecordError,
 )
 
 try:
@@ -127,20 +128,26 @@ def _read_chunk(chunk: bytes, end: int, selection: Selection) -> Iterator[RawEve
     records = _candidates(chunk, end)
     for record, text in zip(records, _render(chunk, records, PyEvtxParser.records_json), strict=True):
         number, written = struct.unpack_from("<QQ", chunk, record[0] + 8)
-        if text is None:
-            yield Problem(f"record {number}", "it can't be read")
-            continue
         try:
-            event = event_json.select_event(text, selection)
-            if event is not None and event_json.may_lack_values(event):
-                (xml,) = _render(chunk, [record], PyEvtxParser.records)
-                event = event_xml.parse_event(xml or "")
+            event = _select(chunk, record, text, selection)
         except MalformedEventError as error:
             yield Problem(f"record {number}", str(error))
             continue
         if event is not None:
             event["time_created"] = _exact_time(event["time_created"], written)
             yield event
+
+
+def _select(chunk: bytes, record: tuple[int, int], text: str | None, selection: Selection) -> RawEvent | None:
+    if text is None:
+        raise UnreadableRecordError
+    try:
+        return event_json.select_event(text, selection)
+    except event_json.IncompleteJsonError as error:
+        (xml,) = _render(chunk, [record], PyEvtxParser.records)
+        if xml is None:
+            raise UnreadableRecordError from error
+        return event_xml.select_event(xml, selection)
 
 
 def _candidates(chunk: bytes, end: int) -> list[tuple[int, int]]:

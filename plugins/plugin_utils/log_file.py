@@ -65,7 +65,15 @@ class MalformedEventError(Exception):
 
     def __init__(self, reason: str) -> None:
         """Says why, without naming the place."""
-        super().__init__(f"it is not an event: {reason}")
+        super().__init__(f"it can't be read: {reason}")
+
+
+class UnreadableRecordError(MalformedEventError):
+    """The library can make nothing of the record."""
+
+    def __init__(self) -> None:
+        """Says so."""
+        super().__init__("its structure is damaged")
 
 
 class Problem(NamedTuple):

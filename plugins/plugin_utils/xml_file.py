@@ -34,6 +34,8 @@ _BLOCK = 1 << 20
 _LONGEST_EVENT = 1 << 21
 _LONGEST_TOKEN = 16  # with the character after it
 
+# What wevtutil writes when there are no events; PowerShell puts a byte order mark before that.
+IS_EMPTY = "is empty"
 _CUT_OFF = "its end is missing"
 _NOT_CLOSED = "after it, a comment or CDATA section has no end"
 
@@ -93,7 +95,7 @@ def read_xml(file: BinaryIO, selection: Selection, encoding: str | None = None) 
         if known is not None:
             place += f" (record {known})"
         if piece.damage:
-            yield Problem(place, piece.damage)
+            yield Problem(place if piece.number else "", piece.damage)
             continue
         try:
             event = select_event(piece.text, selection)
@@ -138,6 +140,7 @@ class _Scanner:
     def __init__(self) -> None:
         self.number = 0
         self.is_export = False
+        self.is_empty = True
         self._text = ""
         self._position = 0
         self._skip_to = ""
@@ -150,6 +153,7 @@ class _Scanner:
         self._again_until = 0
 
     def feed(self, block: str, *, last: bool) -> Iterator[_Piece]:
+        self.is_empty = self.is_empty and not block.strip()
         self._text += block
         while True:
             yield from self._scan(len(self._text) if last else len(self._text) - _LONGEST_TOKEN)
@@ -232,5 +236,7 @@ def _pieces(text: io.TextIOWrapper) -> Iterator[_Piece]:
         yield from scanner.feed(block, last=not block)
         if not block:
             break
-    if not scanner.is_export:
+    if scanner.is_empty:
+        yield _Piece("", 0, IS_EMPTY)
+    elif not scanner.is_export:
         raise NotAnExportError
