@@ -18,7 +18,6 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import (
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import as_data, plain, plain_items
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
 
-
 DOCUMENTATION = r"""
 name: classify_events
 author: winpki.scep contributors

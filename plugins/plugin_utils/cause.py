@@ -197,7 +197,7 @@ class _Failure:
 def classify_events(
     events: Iterable[Event],
     rules: Rules,
-    hosts: Mapping[str, HostInfo] | None = None,
+    hosts: Mapping[str, HostInfo | None] | None = None,
     evidence: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Finding]:
     """Returns the findings, by host, endpoint and order of the rules. Successes (88) only end failures.
@@ -205,7 +205,7 @@ def classify_events(
     Args:
         events: parsed events of any number of hosts, in any order.
         rules: from load_rules.
-        hosts: what is known of each host, by inventory name.
+        hosts: what is known of each host, by inventory name; a host without ``name`` goes by its inventory name.
         evidence: what probes have found out, by inventory name; the rules see a host's own as ``evidence``.
 
     Raises:
@@ -225,7 +225,8 @@ def classify_events(
             parts = (endpoint["scheme"], endpoint["host"], endpoint["port"], endpoint["path"])
             place = places.get(parts) or places.setdefault(parts, endpoint_key(endpoint))
         if event_id == SUCCESS:
-            host.successes.setdefault(place, []).append((_moment(event), event))
+            if place:
+                host.successes.setdefault(place, []).append((_moment(event), event))
             continue
         match = rules.match(event, host.evidence, host.evidence_key)
         key = (host.key, place, match.rule.id)
@@ -240,7 +241,9 @@ def classify_events(
 class _HostFinder:
     """Finds the host of an event: by the name that the reader gave, else by the computer's name."""
 
-    def __init__(self, infos: Mapping[str, HostInfo], evidence: Mapping[str, Mapping[str, Any]], rules: Rules) -> None:
+    def __init__(
+        self, infos: Mapping[str, HostInfo | None], evidence: Mapping[str, Mapping[str, Any]], rules: Rules
+    ) -> None:
         self._evidence = evidence
         self._rules = rules
         self._infos = infos
@@ -250,12 +253,10 @@ class _HostFinder:
         self._full: dict[str, str | None] = {}
         self._short: dict[str, str | None] = {}
         for inventory_name, info in infos.items():
-            computer = info.get("name")
-            if isinstance(computer, str) and computer:
-                full = computer.casefold()
-                short = full.partition(".")[0]
-                self._full[full] = None if full in self._full else inventory_name
-                self._short[short] = None if short in self._short else inventory_name
+            full = _computer_name(inventory_name, info).casefold()
+            short = full.partition(".")[0]
+            self._full[full] = None if full in self._full else inventory_name
+            self._short[short] = None if short in self._short else inventory_name
 
     def find(self, inventory_name: str | None, computer: str | None) -> _Host:
         known = self._hosts.get((inventory_name, computer))
@@ -264,8 +265,8 @@ class _HostFinder:
             folded = (name or "").casefold()
             known = self._by_name.get(folded)
             if known is None:
-                info = self._infos.get(name, {}) if name else {}
-                evidence = self._evidence.get(name, {}) if name else {}
+                info = self._infos.get(name) or {} if name else {}
+                evidence = self._evidence.get(name) or {} if name else {}
                 known = self._by_name[folded] = _Host(name, info, evidence, self._rules)
             self._hosts[inventory_name, computer] = known
         return known
@@ -279,8 +280,12 @@ class _HostFinder:
         if found is None or not dot:
             return found
         # A qualified name fits a host that gave its short one, never one of another domain.
-        name = self._infos[found].get("name") or ""
-        return found if "." not in name else None
+        return found if "." not in _computer_name(found, self._infos[found]) else None
+
+
+def _computer_name(inventory_name: str, info: HostInfo | None) -> str:
+    name = (info or {}).get("name")
+    return name if isinstance(name, str) and name else inventory_name
 
 
 def _moment(event: Event) -> _Moment:

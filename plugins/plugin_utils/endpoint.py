@@ -57,6 +57,7 @@ def parse_endpoint(url: str | None) -> Endpoint | None:
     port: int | None = None
     path: str | None = None
     broken = len(url) > _MAX_URL
+    parts = urlsplit("")
     try:
         parts = urlsplit(url[:_MAX_URL])
         scheme, path, host = parts.scheme.lower() or None, parts.path or None, parts.hostname
@@ -74,7 +75,9 @@ def parse_endpoint(url: str | None) -> Endpoint | None:
     }
     if broken or scheme not in _DEFAULT_PORT or not host:
         return endpoint
-    if aik := _AIK_HOST.fullmatch(host):
+    # Lower case makes ASCII letters of some others: a name that holds these is another name.
+    aik = _AIK_HOST.fullmatch(host) if parts.netloc.isascii() else None
+    if aik is not None:
         endpoint["kind"] = "aik"
         endpoint["tpm_vendor"] = aik["vendor"].upper()
         endpoint["key_id"] = aik["key_id"].lower()

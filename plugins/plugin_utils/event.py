@@ -120,6 +120,7 @@ _TIME = re.compile(
     re.VERBOSE | re.ASCII | re.IGNORECASE,
 )
 _CACHE_LIMIT = 10_000
+_NOTHING = Fields()
 _T = TypeVar("_T")
 
 
@@ -299,24 +300,24 @@ def time_of(value: str | None) -> datetime | None:
 def _fields(raw: Mapping[str, Any], event_id: int | None) -> tuple[Fields, Language | None]:
     data = raw.get("data")
     if isinstance(data, Mapping) and data:
-        return (
-            Fields(
-                _str(data.get("Context")),
-                _str(data.get("Url")),
-                _str(data.get("MessageText")),
-                _str(data.get("Method")),
-                _str(data.get("Stage")),
-                _str(data.get("ErrorCode")),
-            ),
-            "structured",
+        fields = Fields(
+            _field(data.get("Context")),
+            _field(data.get("Url")),
+            _field(data.get("MessageText")),
+            _field(data.get("Method")),
+            _field(data.get("Stage")),
+            _field(data.get("ErrorCode")),
         )
+        if fields == _NOTHING:
+            fields = Fields(text="\n".join(f"{name}: {value}" for name, value in data.items()))
+        return fields, "structured"
     values = raw.get("values")
     if isinstance(values, list) and values:
-        return read_values([value for value in values if isinstance(value, str)], event_id), "structured"
-    message = _str(raw.get("message"))
+        return read_values([value.strip() for value in values if isinstance(value, str)], event_id), "structured"
+    message = _field(raw.get("message"))
     if message:
         return read_text(message)
-    return Fields(), None
+    return _NOTHING, None
 
 
 def _parse_method(text: str) -> tuple[str | None, int | None]:
@@ -324,6 +325,10 @@ def _parse_method(text: str) -> tuple[str | None, int | None]:
     if match is None:
         return text.strip() or None, None
     return match[1].upper(), int(match[2])
+
+
+def _field(value: object) -> str | None:
+    return value.strip() or None if isinstance(value, str) else None
 
 
 def _str(value: object) -> str | None:

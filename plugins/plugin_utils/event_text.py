@@ -98,19 +98,19 @@ def read_values(values: Sequence[str], event_id: int | None) -> Fields:
     context = url = method = stage = error = None
     if rest and _HRESULT.search(rest[-1]):
         error = rest.pop()
-    at = next((i for i in range(len(rest) - 1, -1, -1) if _METHOD.fullmatch(rest[i].strip())), None)
+    at = next((i for i in range(len(rest) - 1, -1, -1) if _METHOD.fullmatch(rest[i])), None)
     if at is not None:
         stage = rest[at + 1] if at + 1 < len(rest) else None
         method = rest[at]
         del rest[at:]
-    at = next((i for i, value in enumerate(rest[:2]) if _URL.fullmatch(value.strip())), None)
+    at = next((i for i, value in enumerate(rest[:2]) if _URL.fullmatch(value)), None)
     if at is not None:
         context = rest[0] if at == 1 else None
         url = rest[at]
         del rest[: at + 1]
     elif rest and _is_context(rest[0]):
         context = rest.pop(0)
-    if method is None and len(rest) > 1 and rest[-1].strip().isalnum():
+    if method is None and len(rest) > 1 and rest[-1].isalnum():
         stage = rest.pop()
     return Fields(context, url, "\n".join(rest) or None, method, stage, error)
 
@@ -121,7 +121,6 @@ def read_text(message: str) -> tuple[Fields, TextLanguage]:
     English and German are read by their templates, every other language by what does not change: the URL,
     ``GET(47ms)``, the HRESULT. A text that is none of these comes back whole, as ``text``.
     """
-    message = message.strip()
     first_line = message.splitlines()[0] if message else ""
     english = _ENGLISH_HEAD.match(first_line)
     if english is not None:
@@ -205,7 +204,7 @@ def _context_in(head: str) -> str | None:
 
 
 def _is_context(value: str) -> bool:
-    return "\\" in value[:-1] or value.strip().lower() == "local system"
+    return "\\" in value[:-1] or value.lower() == "local system"
 
 
 def _error_line(text: str) -> str:
