@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
@@ -18,6 +19,8 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import sho
 HostStatus = Literal["ok", "quiet", "failed", "unreachable", "not_read"]
 FileStatus = Literal["ok", "quiet", "failed"]
 EVENT_IDS = (86, 87, 88)
+# What ansible-core 2.19 puts before the reason.
+_PREFIX = re.compile("^(?:(?:Task|Action|Module) failed: )+")
 
 
 class HostRow(TypedDict):
@@ -89,7 +92,7 @@ def host_row(host: str, result: Mapping[str, Any] | None) -> HostRow:
 
 
 def _reason(result: Mapping[str, Any]) -> str:
-    return str(result.get("msg") or "no reason was given").strip()
+    return _PREFIX.sub("", str(result.get("msg") or "no reason was given").strip())
 
 
 def _add_reading(row: HostRow, result: Mapping[str, Any]) -> None:

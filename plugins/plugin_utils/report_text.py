@@ -14,6 +14,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoi
 from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, anything_read
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import HostRow, HostStatus
 from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import (
+    cut,
     plural,
     short_time,
     squeeze,
@@ -120,11 +121,17 @@ def _found(report: Report) -> list[str]:
 
 def _not_read(report: Report) -> list[str]:
     rows = [row for row in report["hosts"] if row["status"] in _UNREAD]
-    unread = [(row["host"], _UNREAD[row["status"]], squeeze(row["reason"] or "", _REASON)) for row in rows]
+    unread = [(row["host"], _UNREAD[row["status"]], _reason(row)) for row in rows]
     for file in report["files"]:
         if file["status"] == "failed":
             unread += [(file["path"], "failed", squeeze(problem, _REASON)) for problem in file["problems"]]
     return _listed(unread[:_ROWS], len(unread))
+
+
+def _reason(row: HostRow) -> str:
+    """Returns the reason in short: a connection's error says at its end what happened, a module's at its beginning."""
+    reason = visible(" ".join((row["reason"] or "").split()))
+    return (squeeze if row["status"] == "unreachable" else cut)(reason, _REASON)
 
 
 def _reservations(report: Report) -> list[str]:

@@ -33,6 +33,7 @@ def report(results: dict[str, Any], **changes: Any) -> Report:
         (None, "not_read", "an earlier task failed on it, so it was not asked"),
         ({"skipped": True}, "not_read", "the reading of its events was skipped"),
         ({"unreachable": True, "msg": " timed out\n"}, "unreachable", "timed out"),
+        ({"failed": True, "msg": "Task failed: Module failed: Task is full"}, "failed", "Task is full"),
         ({"failed": True, "msg": "log_name: no such log"}, "failed", "log_name: no such log"),
         ({"failed": True}, "failed", "no reason was given"),
         ({"failed": True, "events": [], "log": {"name": "x"}, "msg": "denied"}, "failed", "denied"),

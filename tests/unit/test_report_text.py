@@ -174,6 +174,18 @@ def test_long_lists_are_cut_and_say_so() -> None:
     assert [line.split()[0] for line in loudest] == [f"up{number:02}" for number in range(10)]
 
 
+def test_long_reasons() -> None:
+    """Of a connection's error the end matters, of a module's the beginning."""
+    words = "begin " + "word " * 40 + "end"
+    screen = render(report({"a": {"unreachable": True, "msg": words}, "b": {"failed": True, "msg": words}}), [])
+    assert screen.splitlines()[7:] == [
+        "  a  unreachable  begin word word word word word word word word ...rd word word word word word word",
+        "                  word word word word word word word word word word word end",
+        "  b  failed       begin word word word word word word word word word word word word word word word",
+        "                  word word word word word word word word word word word w...",
+    ]
+
+
 def test_only_what_is_over() -> None:
     """Resolved and transient failures are no alarm, and get no advice."""
     base = report(fleet())
