@@ -6,13 +6,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 root=$PWD cache=$PWD/.cache logs=$PWD/.cache/lint
 copy=$cache/sanity/ansible_collections/winpki/scep
+skipped=77  # the status of a check that cannot be done here
 export PATH=$root/.venv-lint/bin:$PATH PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
-
-find_engine() {  # the lab engine: the variable first, then the copy beside the repository
-  if [ -n "${WINPKI_PWSH:-}" ]; then echo "$WINPKI_PWSH"
-  elif [ -x ../shared/pwsh/install ]; then ../shared/pwsh/install
-  fi
-}
 
 # A home of the run's own: ansible-test keeps its environments there. pip's settings come along.
 use_own_home() {
@@ -128,7 +123,7 @@ importer() {
 }
 
 powershell() {
-  if [ -z "$engine" ]; then echo "Skipped: no PowerShell engine (set WINPKI_PWSH to a pwsh, 7.4 or newer)"; return; fi
+  if [ -z "$engine" ]; then tail -n 1 "$logs/engine"; return $skipped; fi
   "$engine" -NoProfile -File tests/powershell_compat/check.ps1 plugins roles
 }
 
@@ -142,15 +137,19 @@ check() {  # check FUNCTION HEADING: at most two at a time, each one's output in
     status=$?
     exec 9>"$logs/lock"
     flock 9
-    if [ $status -ne 0 ]; then echo "$heading" >>"$logs/failed"; fi
-    printf '\n== %s: %s (%d s)\n' "$heading" "$([ $status -eq 0 ] && echo ok || echo FAILED)" $((SECONDS - started))
+    case $status in
+      0) result=ok ;;
+      "$skipped") result=skipped; echo "$heading" >>"$logs/skipped" ;;
+      *) result=FAILED; echo "$heading" >>"$logs/failed" ;;
+    esac
+    printf '\n== %s: %s (%d s)\n' "$heading" "$result" $((SECONDS - started))
     cat "$logs/$name.log"
   ) &
 }
 
 chosen=$*
 rm -rf "$logs" && mkdir -p "$logs"
-engine=$(find_engine) || { echo "The PowerShell engine could not be unpacked."; exit 2; }
+engine=$(python -c 'from tests.lab.engine import find_engine; print(find_engine().pwsh)' 2>"$logs/engine") || engine=
 use_own_home
 copy_collection || { echo "The collection could not be copied to $copy."; exit 2; }
 
@@ -167,9 +166,8 @@ check changelog "antsibull-changelog"
 check importer "galaxy-importer on the built collection"
 wait
 
-if [ -s "$logs/failed" ]; then
-  printf '\nFailed:\n'
-  sed 's/^/  /' "$logs/failed"
-  exit 1
-fi
-printf '\nAll clean.\n'
+for result in skipped failed; do
+  if [ -s "$logs/$result" ]; then printf '\n%s:\n' "${result^}"; sed 's/^/  /' "$logs/$result"; fi
+done
+if [ -s "$logs/failed" ]; then exit 1; fi
+printf '\nClean.\n'
