@@ -1,0 +1,64 @@
+# Runs a PowerShell module of this collection again and again in one process, so that Ansible.Basic is compiled once.
+# Standard input: one JSON object a line, {"home": the host's folder, "args": the module's options}. Standard output:
+# the module's JSON result, one line for each.
+param (
+    [Parameter(Mandatory)] [string] $Module,
+    [Parameter(Mandatory)] [string] $Utilities,
+    [Parameter(Mandatory)] [string] $Basic,
+    [Parameter(Mandatory)] [string] $AddType
+)
+
+$ErrorActionPreference = 'Stop'
+[Console]::InputEncoding = [Console]::OutputEncoding = [System.Text.UTF8Encoding]::new()
+
+Function ConvertTo-Argument {
+    # As Ansible's own wrapper does it, which is why an ISO time arrives as a DateTime on PowerShell 7.
+    param ([object] $Value)
+
+    if ($Value -is [System.Management.Automation.PSCustomObject]) {
+        $table = @{}
+        foreach ($property in $Value.PSObject.Properties) { $table[$property.Name] = ConvertTo-Argument $property.Value }
+        return $table
+    }
+    if ($Value -is [array]) {
+        return , @(foreach ($item in $Value) { ConvertTo-Argument $item })
+    }
+    $Value
+}
+
+$typeModule = [scriptblock]::Create([System.IO.File]::ReadAllText($AddType))
+New-Module -Name Ansible.ModuleUtils.AddType -ScriptBlock $typeModule | Import-Module
+Add-CSharpType -References @([System.IO.File]::ReadAllText($Basic))
+# Set in each runspace: called from another one than its own, a script block waits half a second.
+$handlers = {
+    [Ansible.Basic.AnsibleModule]::Exit = { param ([int] $Code) throw "exit $Code" }
+    [Ansible.Basic.AnsibleModule]::WriteLine = { param ([string] $Line) $global:ModuleOutput = $Line }
+}.ToString()
+
+$code = [System.IO.File]::ReadAllText($Module)
+$util = if ($Utilities) { [System.IO.File]::ReadAllText($Utilities) }
+while ($null -ne ($line = [Console]::In.ReadLine())) {
+    $request = ConvertFrom-Json -InputObject $line
+    [Environment]::SetEnvironmentVariable('HOME', $request.home)
+    $shell = [PowerShell]::Create()
+    try {
+        $shell.Runspace.SessionStateProxy.SetVariable('ErrorActionPreference', 'Stop')
+        $arguments = @{ Name = 'complex_args'; Value = (ConvertTo-Argument $request.args); Scope = 'Global' }
+        $null = $shell.AddCommand('Set-Variable').AddParameters($arguments).AddStatement()
+        if ($util) {
+            $import = 'param ($Text) New-Module -Name util -ScriptBlock ([scriptblock]::Create($Text)) | ' +
+            'Import-Module -Scope Global'
+            $null = $shell.AddScript($import).AddArgument($util).AddStatement()
+        }
+        $null = $shell.AddScript($handlers).AddStatement().AddScript($code)
+        $problem = try { $null = $shell.Invoke() } catch { $_.Exception.GetBaseException().Message }
+        $output = $shell.Runspace.SessionStateProxy.GetVariable('ModuleOutput')
+        if (-not $output) {
+            $output = ConvertTo-Json -Compress @{ failed = $true; unhandled = "$problem $($shell.Streams.Error)" }
+        }
+        [Console]::Out.WriteLine($output)
+    }
+    finally {
+        $shell.Dispose()
+    }
+}
