@@ -186,7 +186,7 @@ def test_files() -> None:
 
 def test_hostile_text_stays_as_it_is() -> None:
     """The report itself changes nothing."""
-    text = "{{ 7 * 7 }} \x1b[31m =cmd|' /C calc'!A0 \u202e $(whoami)\r\n"
+    text = "{{ 7 * 7 }} \x1b[31m =cmd|' /C calc'!A0 \r\n\u202e $(whoami)"
     joined = report({"h": result(raw_event(data={"MessageText": text}))})
     assert joined["findings"][0]["message"] == text
 
