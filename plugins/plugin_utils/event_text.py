@@ -59,14 +59,17 @@ _BEHIND_URL = ":;,.'"
 _METHOD = re.compile(r"\b[A-Z]{3,10}\([0-9]{1,9}\s?ms\)", re.ASCII)
 _HRESULT = re.compile(r"(?<![0-9A-Za-z_])0x[0-9A-Fa-f]{8}(?![0-9A-Za-z_])")
 _CONTEXT = re.compile(r"[^\s\\]+\\(?:[^\s\\$]+\$|[^\s\\]+)")
-_LABEL = re.compile(r"[^:\uff1a]{0,40}[:\uff1a]\s*")
+_LABEL = re.compile(r"[^:\uff1a\r\n]{0,40}[:\uff1a]\s*")
 _LABEL_AT_END = re.compile(r"[^\s:\uff1a]{1,40}\s?[:\uff1a]\s*\Z")
 
 _ENGLISH_HEAD = re.compile(
     r"SCEP Certificate enrollment (?P<start>initialization )?for (?P<context>.+?)"
     r" via (?P<url>\S*) (?P<end>failed|succeeded):"
 )
-_GERMAN_HEAD = re.compile(r"SCEP-Zertifikatregistrierung f\u00fcr (?P<context>.+?) \u00fcber (?P<url>\S+)")
+_GERMAN_HEADS = tuple(
+    re.compile(rf"SCEP-Zertifikatregistrierung f\u00fcr (?P<context>.+?) \u00fcber (?P<url>{url}\S+)")
+    for url in ("[A-Za-z][A-Za-z0-9+.-]{0,20}://", "")  # a context may hold the word, a URL may be broken
+)
 
 
 def _tail(method: str, stage: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
@@ -126,9 +129,10 @@ def read_text(message: str) -> tuple[Fields, TextLanguage]:
     if english is not None:
         event_id = 88 if english["end"] == "succeeded" else 86 if english["start"] else 87
         return _read_tail(message[english.end() :], "en", english["context"], english["url"], event_id), "en"
-    german = _GERMAN_HEAD.search(first_line)
-    if german is not None:
-        return _read_german(message, german), "de"
+    for head in _GERMAN_HEADS:
+        german = head.search(first_line)
+        if german is not None:
+            return _read_german(message, german), "de"
     return _read_structure(message, first_line), "other"
 
 
@@ -151,7 +155,7 @@ def _read_tail(rest: str, language: TextLanguage, context: str, url: str, event_
     by_line, in_line = _TAILS[language]
     tail = _last(by_line, rest) or _last(in_line, rest)
     if tail is None:
-        text, method, stage, error = rest, "", "", _error_line(rest)
+        text, method, stage, error = _tail_by_form(rest)
     else:
         text, method, stage, error = rest[: tail.start()], tail[1], tail[2], rest[tail.end() :]
     return Fields(
@@ -167,33 +171,36 @@ def _read_tail(rest: str, language: TextLanguage, context: str, url: str, event_
 
 def _read_structure(message: str, first_line: str) -> Fields:
     url = _URL.search(first_line)
-    method = _last(_METHOD, message)
-    head_end = len(first_line)
-    if method is not None and method.start() < head_end:  # the line ends were lost
-        head_end = url.end() if url else 0
+    line_ends_lost = _METHOD.search(first_line) is not None
+    head_end = len(first_line) if not line_ends_lost else url.end() if url else 0
     head = first_line[:head_end]
-    error = stage = ""
-    if method is None:
-        text = message[head_end:]
-        error = _error_line(text)
-    else:
-        text = _LABEL_AT_END.sub("", message[head_end : method.start()][-60:])
-        text = message[head_end : max(head_end, method.start() - 60)] + text
-        behind = message[method.end() :].strip()
-        label = _LABEL.match(behind)
-        behind = behind[label.end() :] if label else behind
-        lines = behind.split(None if "\n" not in behind else "\n", 1)
-        stage, error = lines[0] if lines else "", lines[1] if len(lines) > 1 else ""
-    if url is None and method is None and not error:
+    text, method, stage, error = _tail_by_form(message[head_end:])
+    if url is None and not method and not error:
         return Fields(text=message or None)
     return Fields(
         _context_in(head[: url.start()] + " " + head[url.end() :] if url else head),
         url[0].rstrip(_BEHIND_URL) if url else None,
         text.strip().lstrip(":\uff1a").strip() or None,
-        method[0] if method else None,
+        method or None,
         stage.strip() or None,
         error.strip() or None,
     )
+
+
+def _tail_by_form(text: str) -> tuple[str, str, str, str]:
+    """Returns MessageText, method, stage and error of what stands behind the head, whatever the labels are."""
+    method = _last(_METHOD, text)
+    if method is None:
+        error = _error_line(text)
+        return text[: len(text.rstrip()) - len(error)] if error else text, "", "", error
+    label_at = max(0, method.start() - 60)
+    before = text[:label_at] + _LABEL_AT_END.sub("", text[label_at : method.start()])
+    behind = text[method.end() :].strip()
+    label = _LABEL.match(behind)
+    if label is not None:
+        behind = behind[label.end() :]
+    parts = behind.split("\n" if "\n" in behind else None, 1)
+    return before, method[0], parts[0] if parts else "", parts[1] if len(parts) > 1 else ""
 
 
 def _context_in(head: str) -> str | None:

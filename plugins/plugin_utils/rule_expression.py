@@ -103,8 +103,7 @@ class Expression:
         try:
             self._compiled = jmespath.compile(source)
         except jmespath.exceptions.JMESPathError as error:
-            reason = f"is not valid JMESPath: {str(error).splitlines()[0]}"
-            raise ExpressionError(reason) from error
+            raise ExpressionError(f"is not valid JMESPath: {str(error).splitlines()[0]}") from error
         tree: Mapping[str, Any] = self._compiled.parsed
         _check_tree(tree)
         self.reads = frozenset(_reads(tree))
@@ -114,8 +113,7 @@ class Expression:
             try:
                 self._compiled.search({"event": _COMPLETE_EVENT, "evidence": {}})
             except (jmespath.exceptions.JMESPathError, TypeError) as error:
-                reason = f"fails on an event that has every field: {error}"
-                raise ExpressionError(reason) from error
+                raise ExpressionError(f"fails on an event that has every field: {error}") from error
 
     def holds(self, document: Mapping[str, Any]) -> bool:
         """Returns whether the value is true as JMESPath has it: not null, false or empty.
@@ -171,8 +169,7 @@ def _check_tree(node: Any) -> None:
     if node["type"] == "function_expression":
         _check_call(node["value"], len(children))
     if node["type"] == "subexpression" and children[0]["type"] == "not_expression":
-        reason = "puts ! before a name with a dot, where it belongs to the first part alone: write !(event.error.name)"
-        raise ExpressionError(reason)
+        raise ExpressionError("has ! before a dotted name, where it takes the first part alone: write !(event.url)")
     for child in children:
         _check_tree(child)
 
@@ -180,25 +177,20 @@ def _check_tree(node: Any) -> None:
 def _check_call(name: str, given: int) -> None:
     known = Functions.FUNCTION_TABLE.get(name)
     if known is None:
-        reason = f"calls {name}(), which JMESPath does not have"
-        raise ExpressionError(reason)
+        raise ExpressionError(f"calls {name}(), which JMESPath does not have")
     signature = known["signature"]
     variadic = bool(signature) and bool(signature[-1].get("variadic"))
     if given < len(signature) or (given > len(signature) and not variadic):
-        reason = f"calls {name}() with {given} arguments instead of {len(signature)}"
-        raise ExpressionError(reason)
+        raise ExpressionError(f"calls {name}() with {given} arguments instead of {len(signature)}")
 
 
 def _check_place(place: Place) -> None:
     if place and place[0] not in ("event", "evidence"):
-        reason = f"reads {place[0]!r}; a rule sees only event and evidence"
-        raise ExpressionError(reason)
+        raise ExpressionError(f"reads {place[0]!r}; a rule sees only event and evidence")
     if len(place) < 2 or place[0] == "evidence":
         return
     if place[1] not in Event.__annotations__:
-        reason = f"reads event.{place[1]}, which no event has"
-        raise ExpressionError(reason)
+        raise ExpressionError(f"reads event.{place[1]}, which no event has")
     part = _PARTS.get(place[1])
     if len(place) > 2 and part is not None and place[2] not in part.__annotations__:
-        reason = f"reads event.{place[1]}.{place[2]}, which no event has"
-        raise ExpressionError(reason)
+        raise ExpressionError(f"reads event.{place[1]}.{place[2]}, which no event has")
