@@ -46,8 +46,9 @@ class LookupModule(LookupBase):
     def _bases(self, variables: Mapping[str, Any]) -> list[str]:
         """Returns the folders below which a relative path is looked for, in their order."""
         base: Callable[[Mapping[str, Any]], str] = self.get_basedir
-        folders = variables.get("ansible_search_path") or [base(variables)]
-        return [*(place for folder in folders for place in (f"{folder}/files", str(folder))), str(Path.cwd())]
+        # ansible-core 2.17 has an empty one for a task of which it does not know the file.
+        folders = [str(folder) for folder in variables.get("ansible_search_path") or [base(variables)] if folder]
+        return [*(place for folder in folders for place in (f"{folder}/files", folder)), str(Path.cwd())]
 
 
 def _options(given: Mapping[str, Any]) -> tuple[Selection, str | None]:
