@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
         """Returns the result that the module's page describes."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         validate: Callable[..., tuple[Any, dict[str, Any]]] = self.validate_argument_spec
-        _, args = validate(argument_spec=_SPEC, mutually_exclusive=[("result", "files")])
+        args = validate(argument_spec=_SPEC, mutually_exclusive=[("result", "files")])[1]
         try:
             rules = self._rules(args["rules"])
             if args["result"] is None and args["files"] is None:

@@ -15,7 +15,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.report import summariz
 
 DOCUMENTATION = r"""
 name: summarize_findings
-author: winpki.scep contributors
+author: winpki.scep contributors (@winpki)
 version_added: "0.1.0"
 short_description: Counts findings by state, host and cause
 description:

@@ -84,7 +84,7 @@ seealso:
   - plugin: winpki.scep.summarize_findings
     plugin_type: filter
 author:
-  - winpki.scep contributors
+  - winpki.scep contributors (@winpki)
 """
 
 EXAMPLES = r"""

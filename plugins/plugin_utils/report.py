@@ -167,8 +167,8 @@ def build_report(
         if row["log"] is not None and result is not None:
             names[row["host"]] = cast("HostInfo", result.get("host") or {})
             raw += own_events(row, result["events"])
-    for _, events in files:
-        raw += events
+    for item in files:
+        raw += item[1]
     parsed = parse_events(raw)
     findings = classify_events(parsed, rules, names)
     findings.sort(key=lambda finding: ((finding["host"] or "").casefold(), finding["cause"], finding["key"]))
@@ -183,7 +183,7 @@ def build_report(
         "successes": len(successes),
         "duplicates": failures - _events(findings),
         "hosts": rows,
-        "files": [row for row, _ in files],
+        "files": [item[0] for item in files],
         "findings": findings,
     }
 
