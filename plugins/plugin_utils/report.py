@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, winpki.scep contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Joins what was read from the hosts into one report; report_text and report_files show it. Its shape: docs/data.md."""
+"""Joins what was read from the hosts into one report; report_text and report_files show it. Its shape: docs/report.md."""
 
 from __future__ import annotations
 
