@@ -59,7 +59,6 @@ _READS_ALL_CHILDREN = {
     "key_val_pair",
 }
 _READS_FIRST_CHILD = {
-    "subexpression",
     "index_expression",
     "projection",
     "value_projection",
@@ -103,7 +102,7 @@ class Expression:
         try:
             self._compiled = jmespath.compile(source)
         except jmespath.exceptions.JMESPathError as error:
-            raise ExpressionError(f"is not valid JMESPath: {str(error).splitlines()[0]}") from error
+            raise ExpressionError(f"is not valid JMESPath: {str(error).splitlines()[0].rstrip(':')}") from error
         tree: Mapping[str, Any] = self._compiled.parsed
         _check_tree(tree)
         self.reads = frozenset(_reads(tree))
@@ -127,39 +126,32 @@ class Expression:
         return not (value is None or value is False or value in ("", [], {}))
 
 
-def _reads(node: Mapping[str, Any]) -> Iterator[Place]:
-    """Yields what an expression reads, seen from the root.
+def _reads(node: Mapping[str, Any], base: Place = ()) -> Iterator[Place]:
+    """Yields the places that an expression reads when ``base`` is its current node.
 
-    Only the first step of a chain starts at the root; what follows is computed from that step's value alone.
+    What is computed from a value is not followed further: the value is read as a whole.
     """
     kind, children = node["type"], node["children"]
     if kind in ("literal", "expref"):  # the function that takes an expref applies it to its other argument
         return
-    names = _field_chain(node)
-    if names is not None:
-        yield names
+    if kind == "field":
+        yield (*base, node["value"])
+    elif kind == "subexpression":
+        first = next((number for number, child in enumerate(children) if child["type"] != "field"), None)
+        names = tuple(child["value"] for child in children[:first])
+        if first is None:
+            yield base + names
+        else:
+            yield from _reads(children[first], base + names)
     elif kind in _READS_ALL_CHILDREN:
+        if len(base) > 1:  # {a: b} of null is null: it matters whether there is something at all
+            yield base
         for child in children:
-            yield from _reads(child)
+            yield from _reads(child, base)
     elif kind in _READS_FIRST_CHILD:
-        yield from _reads(children[0])
-    else:  # current, identity, index, slice: the whole document
-        yield ()
-
-
-def _field_chain(node: Mapping[str, Any]) -> Place | None:
-    """Returns the names of a.b.c, None for anything else."""
-    if node["type"] == "field":
-        return (node["value"],)
-    if node["type"] != "subexpression":
-        return None
-    names: Place = ()
-    for child in node["children"]:
-        chain = _field_chain(child)
-        if chain is None:
-            return None
-        names += chain
-    return names
+        yield from _reads(children[0], base)
+    else:  # current, identity, index, slice
+        yield base
 
 
 def _check_tree(node: Any) -> None:
