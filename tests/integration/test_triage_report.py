@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,12 @@ def inventory(tmp_path: Path) -> Path:
     return path
 
 
-def _unsafe_yaml(data: Mapping[str, Any]) -> str:
-    """YAML in which the events' texts are no templates, as those of registered results are none."""
-    return json.dumps(data).replace('"MessageText": "', '"MessageText": !unsafe "')
+def _unsafe_yaml(data: Mapping[str, Any] | list[dict[str, Any]]) -> str:
+    """YAML in which texts of events and rules are no templates, as those of registered results are none."""
+    return re.sub('"(MessageText|summary|advice)": "', r'"\1": !unsafe "', json.dumps(data))
 
 
-def run(plays: list[dict[str, Any]], inventory: Path, **settings: Any) -> PlaybookResult:
+def run(plays: list[dict[str, Any]] | Path, inventory: Path, **settings: Any) -> PlaybookResult:
     """Runs in the inventory's folder, so that the default output lands there."""
     return run_playbook(plays, inventory, folder=inventory.parent, timeout=120, **settings)
 
@@ -185,3 +186,25 @@ def test_free_strategy_is_refused(inventory: Path) -> None:
     assert done.exit_code != 0
     assert "bypasses the host loop" in done.stdout + done.stderr
     assert "SCEP enrolment triage" not in done.stdout
+
+
+def test_summarize_findings(inventory: Path) -> None:
+    """The filter gives for findings.json what the action returned, and takes no text in it for a template."""
+    rule = {"id": "mine", "when": "event.url", "certainty": "likely", "summary": "{{ 7 * 7 }}", "advice": HOSTILE}
+    plays = play(rules=[rule])
+    read = "lookup('ansible.builtin.file', 'triage-out/findings.json') | from_json"
+    plays[0]["tasks"].append(
+        {
+            "name": "Summarize",
+            "ansible.builtin.set_fact": {"again": f"{{{{ ({read}).findings | winpki.scep.summarize_findings }}}}"},
+            "delegate_to": "localhost",
+            "run_once": True,
+        }
+    )
+    written = inventory.parent / "play.yml"
+    written.write_text(_unsafe_yaml(plays), "utf-8")
+    done = run(written, inventory)
+    assert done.exit_code == 0, done.stdout + done.stderr
+    again = done.of("broken", "Summarize").result["ansible_facts"]["again"]
+    assert again == done.of("broken", "Report").result["summary"]
+    assert (again["causes"][0]["summary"], again["causes"][0]["advice"]) == ("{{ 7 * 7 }}", HOSTILE)
