@@ -83,7 +83,7 @@ function Get-TypeKey {
     return ''
 }
 
-# Filled for each file by Test-TypeName's caller from `using namespace`.
+# The namespaces of the file's `using namespace` lines.
 function Get-UsingNamespace {
     param($Name)
 
