@@ -15,7 +15,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import (
     classify_events,
     load_rules,
 )
-from ansible_collections.winpki.scep.plugins.plugin_utils.plain import as_data, plain, plain_items
+from ansible_collections.winpki.scep.plugins.plugin_utils.plain import as_data, plain, plain_items, type_name
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
 
 DOCUMENTATION = r"""
@@ -232,10 +232,10 @@ def _classify_events(
     evidence: Mapping[str, Any] | None = None,
 ) -> Any:
     if not isinstance(events, (list, tuple)):
-        raise AnsibleFilterError(f"classify_events: the input must be a list of events, not {type(events).__name__}")
+        raise AnsibleFilterError(f"classify_events: the input must be a list of events, not {type_name(events)}")
     for name, value in (("hosts", hosts), ("evidence", evidence)):
         if value is not None and not isinstance(value, Mapping):
-            raise AnsibleFilterError(f"classify_events: {name} must be a dict by host, not {type(value).__name__}")
+            raise AnsibleFilterError(f"classify_events: {name} must be a dict by host, not {type_name(value)}")
     try:
         loaded = load_rules(plain(rules))
         return as_data(classify_events(plain_items(events), loaded, plain(hosts or {}), plain(evidence or {})))

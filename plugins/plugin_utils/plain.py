@@ -11,6 +11,7 @@ types other than JSON's, the values are taken through the containers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from ansible.utils.unsafe_proxy import AnsibleUnsafeText
@@ -28,6 +29,7 @@ _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 _CONTAINERS = frozenset({dict, list})
 _PLAIN_AND_CONTAINERS = _PLAIN_TYPES | _CONTAINERS
 _TEXT = frozenset({str})
+_SCALARS = (str, int, float, datetime)
 
 
 class _HasToBeRenderedError(Exception):
@@ -55,6 +57,12 @@ def plain_items(value: Any) -> Iterator[Any]:
 def as_data(value: Any) -> Any:
     """Returns the result of a filter such that no text in it is ever taken for a template."""
     return value if TEMPLATES_ARE_TAGGED else _wrapped(value)
+
+
+def type_name(value: Any) -> str:
+    """Returns the name of a value's plain type, whatever it is wrapped in."""
+    plain_types = (bool, int, float, str, list, tuple, dict)
+    return next((kind.__name__ for kind in plain_types if isinstance(value, kind)), type(value).__name__)
 
 
 def _unwrapped(value: Any) -> Any:
@@ -87,13 +95,11 @@ def _copy(value: Any) -> Any:
         return {_copy(key): _copy(item) for key, item in _unwrapped(value).items()}
     if isinstance(value, (list, tuple)):
         return [_copy(item) for item in _unwrapped(value)]
-    if isinstance(value, str):
-        if TEMPLATES_ARE_TAGGED and "{" in value and is_trusted_as_template(value):
-            raise _HasToBeRenderedError
-        return str.__str__(value)
-    if isinstance(value, (int, float)):
-        return float(value) if isinstance(value, float) else int(value)
-    raise _HasToBeRenderedError
+    if not isinstance(value, _SCALARS):
+        raise _HasToBeRenderedError
+    if TEMPLATES_ARE_TAGGED and isinstance(value, str) and "{" in value and is_trusted_as_template(value):
+        raise _HasToBeRenderedError
+    return _untagged(value)
 
 
 def _render(value: Any) -> Any:
@@ -102,13 +108,17 @@ def _render(value: Any) -> Any:
         return {_render(key): _render(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_render(item) for item in value]
+    return _untagged(value)
+
+
+def _untagged(value: Any) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, (int, float)):
-        return float(value) if isinstance(value, float) else int(value)
-    return value
+    if isinstance(value, datetime):  # YAML makes one of a text that looks like it
+        return value.isoformat()
+    if isinstance(value, float):
+        return float(value)
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _wrapped(value: Any) -> Any:

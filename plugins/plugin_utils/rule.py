@@ -192,9 +192,8 @@ def load_rules(user_rules: Sequence[Mapping[str, Any]] = ()) -> Rules:
             expression that does not compile, an unknown certainty, role or need.
         MissingLibraryError: a Python library is missing.
     """
-    if not user_rules:
-        return _built_in_rules()
-    return Rules([*check_rules(user_rules), *_built_in_rules().rules])
+    own = check_rules(user_rules)
+    return Rules([*own, *_built_in_rules().rules]) if own else _built_in_rules()
 
 
 @lru_cache(maxsize=1)
