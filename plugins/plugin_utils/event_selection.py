@@ -91,5 +91,5 @@ class Selection:
         if not self.computers:
             return True
         computer = (event["computer"] or "").lower()
-        label, dot, _ = computer.partition(".")
-        return computer in self.computers or label in (self.computers if dot else self._labels)
+        label = computer.partition(".")[0]
+        return computer in self.computers or label in (self._labels if label == computer else self.computers)

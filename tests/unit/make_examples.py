@@ -192,8 +192,8 @@ def files() -> dict[str, bytes]:
     """The content of each file, by its name."""
     made = {
         "CLIENT2.xml": wevtutil(user()).encode(),
-        # As Windows PowerShell redirects it.
-        "CLIENT3.xml": f"\ufeff{wevtutil(unknown_tpm(), root=True)}".encode("utf-16-le"),
+        # As Windows PowerShell redirects it. The suffix as it is, since ansible-test takes any .xml for UTF-8.
+        "CLIENT3.XML": f"\ufeff{wevtutil(unknown_tpm(), root=True)}".encode("utf-16-le"),
         "KASSE07.xml": event_viewer(german()).encode(),
     }
     with tempfile.TemporaryDirectory() as folder:

@@ -29,7 +29,7 @@ def test_each_file_is_on_the_page(path: Path) -> None:
     [
         ("CLIENT1.evtx", 4),
         ("CLIENT2.xml", 3),
-        ("CLIENT3.xml", 2),
+        ("CLIENT3.XML", 2),
         ("ForwardedEvents.evtx", 18),
         ("KASSE07.xml", 2),
     ],
@@ -90,7 +90,7 @@ def test_rendered_text_values_without_names_and_answers_of_many_lines_are_in_the
     assert [
         event["values"][0] for event in read_log(FOLDER / "ForwardedEvents.evtx", ALL).events if "values" in event
     ] == ["INTRA\\PC20$"]
-    answer = read_log(FOLDER / "CLIENT3.xml", ALL).events[0]["data"]["MessageText"] or ""
+    answer = read_log(FOLDER / "CLIENT3.XML", ALL).events[0]["data"]["MessageText"] or ""
     assert answer.splitlines()[2:4] == [
         '{"Message":"The authority '
         '\\"amd-keyid-3d5f6c0b8e9a417288c1f04e6b7d2a5590e1c3f7.microsoftaik.azure.net\\" does not exist."}',
