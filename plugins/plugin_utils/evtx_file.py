@@ -77,9 +77,21 @@ def read_evtx(file: BinaryIO, selection: Selection) -> Iterator[RawEvent | Probl
     if _IMPORT_ERROR:
         raise MissingLibraryError(_IMPORT_ERROR)
     header = file.read(_FILE_HEADER_SIZE)
-    yield from _check_file_header(header)
-    number = 0
-    while chunk := file.read(_CHUNK_SIZE):
+    if len(header) < _FILE_HEADER_SIZE:
+        yield Problem("file header", "it is cut off")
+        return
+    flags, checksum = struct.unpack_from("<II", header, 120)
+    intact = header.startswith(_FILE_MAGIC) and (flags & _NO_CHECKSUM or checksum == zlib.crc32(header[:120]))
+    if not intact:
+        yield Problem("file header", "it is damaged; the events were read without it")
+    elif flags & _DIRTY:
+        yield Problem("", "Windows had it open when it was copied: its newest events may be missing")
+    declared = struct.unpack_from("<H", header, 42)[0] if intact else None
+    used = _used_chunks(file, declared)
+    if declared is not None and used < declared:
+        yield Problem("", f"it is cut off: it has {used} of {declared} chunks")
+    for number in range(used):
+        chunk = file.read(_CHUNK_SIZE)
         place = f"chunk {number} (at byte {_FILE_HEADER_SIZE + number * _CHUNK_SIZE})"
         damage, end = _check_chunk(chunk)
         found = 0
@@ -91,22 +103,31 @@ def read_evtx(file: BinaryIO, selection: Selection) -> Iterator[RawEvent | Probl
                 yield item
         if damage:
             yield Problem(place, f"{damage}; {found} events were read from it, others may be missing or altered")
-        number += 1
 
 
-def _check_file_header(header: bytes) -> Iterator[Problem]:
-    if len(header) < _FILE_HEADER_SIZE:
-        yield Problem("file header", "it is cut off")
-        return
-    flags, checksum = struct.unpack_from("<II", header, 120)
-    if not header.startswith(_FILE_MAGIC) or checksum != zlib.crc32(header[:120]):
-        yield Problem("file header", "it is damaged; the events were read without it")
-    elif flags & _DIRTY:
-        yield Problem("", "Windows had it open when it was copied: its newest events may be missing")
+def _used_chunks(file: BinaryIO, declared: int | None) -> int:
+    """Returns how many chunks belong to the log, and leaves the file at the first.
+
+    A log is made longer before it is written to, and what lies there can be anything that was on the disk before. The
+    number in the header can be too low, as Windows writes it late: so the last chunk with a header counts too.
+
+    Args:
+        file: the log.
+        declared: the number in the header, None if it is damaged.
+    """
+    size = file.seek(0, io.SEEK_END) - _FILE_HEADER_SIZE
+    number = -(-size // _CHUNK_SIZE)
+    while declared is not None and number > declared:
+        file.seek(_FILE_HEADER_SIZE + (number - 1) * _CHUNK_SIZE)
+        if file.read(len(_CHUNK_MAGIC)) == _CHUNK_MAGIC:
+            break
+        number -= 1
+    file.seek(_FILE_HEADER_SIZE)
+    return number
 
 
 def _check_chunk(chunk: bytes) -> tuple[str, int]:
-    """Returns what is wrong with the chunk, empty if nothing is or it was never used, and where its records end."""
+    """Returns what is wrong with the chunk, empty if nothing is or it is empty itself, and where its records end."""
     if len(chunk) < _CHUNK_SIZE:
         return "the file is cut off here", len(chunk)
     if not chunk.startswith(_CHUNK_MAGIC):

@@ -181,7 +181,8 @@ class _Chunk:
             self._link(384 + 4 * (int.from_bytes(template.identity[:4], "little") % 32), offset)
         struct.pack_into("<I", self.buffer, 52, zlib.crc32(self.buffer[CHUNK_HEADER_SIZE:end]))
         checksum = zlib.crc32(self.buffer[128:CHUNK_HEADER_SIZE], zlib.crc32(self.buffer[:120]))
-        struct.pack_into("<I", self.buffer, 124, checksum)
+        # The flag that every chunk has which Windows wrote to.
+        struct.pack_into("<II", self.buffer, 120, 1, checksum)
         return bytes(self.buffer.ljust(CHUNK_SIZE, b"\0"))
 
     def _link(self, bucket: int, offset: int) -> None:

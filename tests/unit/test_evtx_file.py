@@ -290,6 +290,22 @@ def test_chunks_that_were_never_used_are_no_damage(tmp_path: Path) -> None:
     assert (numbers(data), read(data)[1]) == ([1, 2], [])
 
 
+def test_what_lies_behind_the_used_chunks_is_not_read(tmp_path: Path) -> None:
+    data = log(tmp_path, *many(4), records_per_chunk=2)
+    rest = data[FILE_HEADER_SIZE:]
+    rest[:8] = rest[CHUNK_SIZE : CHUNK_SIZE + 8] = b"leftover"
+    assert read(data + rest) == read(data)
+
+
+def test_a_log_of_a_running_windows_may_have_more_chunks_than_its_header_says(tmp_path: Path) -> None:
+    data = log(tmp_path, *many(6), records_per_chunk=2, dirty=True)
+    struct.pack_into("<H", data, 42, 1)
+    struct.pack_into("<I", data, 124, zlib.crc32(data[:120]))
+    data[FILE_HEADER_SIZE + CHUNK_SIZE] = 0
+    assert numbers(data) == [1, 2, 3, 4, 5, 6]
+    assert [problem.place for problem in read(data)[1]] == ["", "chunk 1 (at byte 69632)"]
+
+
 def test_overwritten_records_behind_the_last_one_are_not_read(tmp_path: Path) -> None:
     data = log(tmp_path, *many(3))
     last = record_starts(data)[2] - FILE_HEADER_SIZE
@@ -394,12 +410,20 @@ def test_a_file_that_is_cut_off(tmp_path: Path, kept: int) -> None:
     assert found == (1 if kept == FILE_HEADER_SIZE + CHUNK_SIZE + 3000 else 0)
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_file_that_is_cut_off_between_chunks(tmp_path: Path, kept: int) -> None:
+    data = log(tmp_path, *many(6), records_per_chunk=3)[: FILE_HEADER_SIZE + kept * CHUNK_SIZE]
+    assert numbers(data) == [1, 2, 3][: 3 * kept]
+    assert read(data)[1] == [Problem("", f"it is cut off: it has {kept} of 2 chunks")]
+
+
 def test_a_file_that_is_cut_off_within_its_header(tmp_path: Path) -> None:
     assert read(log(tmp_path, *many(1))[:100]) == ([], [Problem("file header", "it is cut off")])
 
 
-def test_chunks_without_checksums_are_no_damage(tmp_path: Path) -> None:
+def test_a_file_without_checksums_is_no_damage(tmp_path: Path) -> None:
     data = log(tmp_path, *many(2))
+    struct.pack_into("<II", data, 120, 4, 0)
     struct.pack_into("<I", data, FILE_HEADER_SIZE + 52, 0)
     struct.pack_into("<II", data, FILE_HEADER_SIZE + 120, 4, 0)
     assert (numbers(data), read(data)[1]) == ([1, 2], [])
