@@ -28,8 +28,7 @@ _UNSAFE: Callable[[str], Any] = AnsibleUnsafeText
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 _CONTAINERS = frozenset({dict, list})
 _PLAIN_AND_CONTAINERS = _PLAIN_TYPES | _CONTAINERS
-_TEXT = frozenset({str})
-_SCALARS = (str, int, float, datetime)
+_SCALARS = (int, float, datetime)
 
 
 class _HasToBeRenderedError(Exception):
@@ -72,34 +71,43 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _is_plain(value: Any) -> bool:
-    """Returns whether a value holds nothing but Python's own types: looking costs far less than copying."""
+    """Returns whether a value holds nothing but Python's own types: looking costs far less than copying.
+
+    Keys are not looked at: a tag on one changes nothing.
+    """
     kind = type(value)
-    if kind in _PLAIN_TYPES:
-        return True
     if kind is dict:
-        if not _TEXT.issuperset(map(type, value)):
-            return False
-        value = value.values()
-    elif kind is not list:
+        items = value.values()
+    elif kind is list:
+        items = value
+    else:
+        return kind in _PLAIN_TYPES
+    kinds = set(map(type, items))
+    if not kinds <= _PLAIN_AND_CONTAINERS:
         return False
-    kinds = set(map(type, value))
-    if kinds <= _PLAIN_TYPES:
+    if kinds.isdisjoint(_CONTAINERS):
         return True
-    return kinds <= _PLAIN_AND_CONTAINERS and all(_is_plain(item) for item in value if type(item) in _CONTAINERS)
+    return all(_is_plain(item) for item in items if type(item) in _CONTAINERS)
 
 
 def _copy(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if type(value) is str else _untagged_text(value)
     if _is_plain(value):
         return value
     if isinstance(value, dict):
-        return {_copy(key): _copy(item) for key, item in _unwrapped(value).items()}
+        return {key if type(key) is str else _untagged(key): _copy(item) for key, item in _unwrapped(value).items()}
     if isinstance(value, (list, tuple)):
         return [_copy(item) for item in _unwrapped(value)]
-    if not isinstance(value, _SCALARS):
+    if isinstance(value, _SCALARS):
+        return _untagged(value)
+    raise _HasToBeRenderedError
+
+
+def _untagged_text(value: str) -> str:
+    if TEMPLATES_ARE_TAGGED and "{" in value and is_trusted_as_template(value):
         raise _HasToBeRenderedError
-    if TEMPLATES_ARE_TAGGED and isinstance(value, str) and "{" in value and is_trusted_as_template(value):
-        raise _HasToBeRenderedError
-    return _untagged(value)
+    return str.__str__(value)
 
 
 def _render(value: Any) -> Any:
