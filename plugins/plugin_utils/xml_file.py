@@ -37,6 +37,7 @@ _LONGEST_TOKEN = 16  # with the character after it
 # What wevtutil writes when there are no events; PowerShell puts a byte order mark before that.
 IS_EMPTY = "is empty"
 _CUT_OFF = "its end is missing"
+_TOO_LONG = f"its end is missing, or more than {_LONGEST_EVENT:,} characters away"
 _NOT_CLOSED = "after it, a comment or CDATA section has no end"
 
 _DECLARATION = re.compile(rb"\s*<\?xml\s[^>]{0,200}?\sencoding\s*=\s*[\"']([A-Za-z0-9._:-]{1,40})[\"']")
@@ -160,7 +161,7 @@ class _Scanner:
             too_long = len(self._text) - self._start > _LONGEST_EVENT
             if self._start < 0 or not (last or too_long):
                 break
-            yield self._give_up()
+            yield self._give_up(_TOO_LONG if too_long else _CUT_OFF)
         if last and self._skip_to:
             yield _Piece("", self.number, _NOT_CLOSED)
         keep = self._position if self._start < 0 else self._start
@@ -169,9 +170,9 @@ class _Scanner:
         self._again_until -= keep
         self._start = min(self._start, 0)
 
-    def _give_up(self) -> _Piece:
+    def _give_up(self, damage: str) -> _Piece:
         """Ends the open event, and lets what was taken for its content be read again."""
-        piece = _Piece(self._text[self._start : self._start + _LONGEST_EVENT], self.number, _CUT_OFF)
+        piece = _Piece(self._text[self._start : self._start + _LONGEST_EVENT], self.number, damage)
         self._again_until = len(self._text)
         self._position = self._start + len("<Event")
         self._start = -1

@@ -300,9 +300,13 @@ def test_what_is_said_of_a_damaged_event(text: str, reason: str) -> None:
 
 def test_an_event_that_is_cut_off_in_its_user_data_hides_none_behind_it() -> None:
     cut = element(1, provider="Vendor").replace("<EventData>", "<UserData><X>")[:560] + "<UserData><X>"
-    text = cut + "".join(element(number) for number in range(2, 2000))
-    assert numbers(text) == list(range(2, 2000))
-    assert problems(text) == [Problem("event 1 (record 1)", "its end is missing")]
+    for last, reason in (
+        (20, "its end is missing"),
+        (2000, "its end is missing, or more than 2,097,152 characters away"),
+    ):
+        text = cut + "".join(element(number) for number in range(2, last))
+        assert numbers(text) == list(range(2, last))
+        assert problems(text) == [Problem("event 1 (record 1)", reason)]
 
 
 def test_events_are_found_wherever_a_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
