@@ -302,7 +302,7 @@ def test_an_event_that_is_cut_off_in_its_user_data_hides_none_behind_it() -> Non
     cut = element(1, provider="Vendor").replace("<EventData>", "<UserData><X>")[:560] + "<UserData><X>"
     for last, reason in (
         (20, "its end is missing"),
-        (2000, "its end is missing, or more than 2,097,152 characters away"),
+        (3000, "its end is missing, or more than 2,097,152 characters away"),
     ):
         text = cut + "".join(element(number) for number in range(2, last))
         assert numbers(text) == list(range(2, last))
