@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+#AnsibleRequires -PowerShell ._Probe
+#AnsibleRequires -PowerShell ._Tls
+
+# The part of a probe that is TLS: the handshake, the judgement of the chain, and why a handshake failed.
+
+# Who the AIK service's TLS certificates are issued by. A name proves nothing, but inspection devices use their own.
+$script:AikIssuer = '(\A|, )O=Microsoft Corporation(,|\z)'
+
+function Start-ProbeHandshake {
+    param ([hashtable]$Probe)
+
+    Enter-ProbeStep -Probe $Probe -Name 'tls'
+    $Probe.Stream = New-TlsStream -Stream $Probe.Stream
+    try {
+        $task = Start-TlsHandshake -Stream $Probe.Stream -HostName $Probe.Uri.IdnHost
+    } catch {
+        # Schannel may refuse at once, before anything is sent.
+        return Step-ProbeHandshake -Probe $Probe -Exception $_.Exception.GetBaseException()
+    }
+    Wait-ProbeTask -Probe $Probe -State 'handshake' -Task $task
+}
+
+function Test-ClientCertificateWanted {
+    <#
+    .SYNOPSIS
+    Whether the server has asked for a client's certificate so far; TLS 1.3 and IIS also ask after the handshake.
+    #>
+    param ([hashtable]$Probe)
+
+    $null -ne $Probe.Record -and (Get-TlsRecord -Stream $Probe.Stream).ClientCertificateWanted
+}
+
+function Step-ProbeHandshake {
+    # The handshake is over, well or not. Returns true if a request may follow.
+    param ([hashtable]$Probe, [AllowNull()][Exception]$Exception)
+
+    $record = Get-TlsRecord -Stream $Probe.Stream
+    # The second connection; another certificate, as behind a load balancer, is judged again.
+    if ($Probe.Record -and -not $Exception -and $record.Leaf.Thumbprint -eq $Probe.Record.Leaf.Thumbprint) { return $true }
+    $Probe.Record = $record
+    $Probe.Result.tls = [ordered]@{
+        protocol = $null; presented = Get-ProbeFact -Probe $Probe -Certificate $record.Presented
+        built = [object[]]@(); status = [object[]]@(); policy_errors = [object[]]$record.PolicyErrors; failures = [object[]]@()
+        missing_issuer = $null; client_certificate_requested = $record.ClientCertificateWanted; negotiation = $null
+    }
+    if (-not $Exception) {
+        $Probe.Result.tls.protocol = [string]$Probe.Stream.SslProtocol
+        # Half of what is left, so that a list that can't be had leaves time to hear what else is wrong.
+        $seconds = [Math]::Max(1, [Math]::Min($Probe.Setting.ConnectTimeout, ($Probe.Deadline - (Get-ProbeTime)) / 2000.0))
+        $parameters = @{
+            Presented = $record.Presented
+            CheckRevocation = $Probe.Setting.CheckRevocation
+            RetrievalTimeout = [TimeSpan]::FromSeconds($seconds)
+        }
+        $Probe.Chain = New-ServerChain @parameters
+        return Wait-ProbeTask -Probe $Probe -State 'chain' -Task (Start-ChainBuild -Chain $Probe.Chain -Leaf $record.Leaf)
+    }
+    if ($record.ClientCertificateWanted) {
+        return Complete-Probe -Probe $Probe -Failure client_certificate_wanted -Step tls -Exception $Exception
+    }
+    # A second, hand-made hello tells why, with the server's own numbers.
+    $Probe.HandshakeError = $Exception
+    $Probe.Client.Close()
+    if ($Probe.Proxy) { return Step-ProbeHello -Probe $Probe -Hello $null }
+    $address = $Probe.Addresses[$Probe.AddressIndex]
+    $Probe.Client = [System.Net.Sockets.TcpClient]::new($address.AddressFamily)
+    $task = $Probe.Client.ConnectAsync($address, $Probe.Uri.Port)
+    Wait-ProbeTask -Probe $Probe -State 'hello_connect' -Task $task -Seconds $Probe.Setting.ConnectTimeout
+}
+
+function Step-ProbeHelloTask {
+    # Connects, writes and reads for the second hello.
+    param ([hashtable]$Probe, [System.Threading.Tasks.Task]$Task, [AllowNull()][Exception]$Exception)
+
+    if ($Exception) { return Step-ProbeHello -Probe $Probe -Hello $null }
+    $seconds = $Probe.Setting.ConnectTimeout
+    switch ($Probe.State) {
+        'hello_connect' {
+            $Probe.Stream = $Probe.Client.GetStream()
+            $hello = Get-ClientHello -HostName $Probe.Uri.IdnHost
+            Wait-ProbeTask -Probe $Probe -State 'hello_write' -Task $Probe.Stream.WriteAsync($hello, 0, $hello.Length) -Seconds $seconds
+        }
+        'hello_write' {
+            $Probe.Buffer = [byte[]]::new(512)
+            Wait-ProbeTask -Probe $Probe -State 'hello_read' -Task $Probe.Stream.ReadAsync($Probe.Buffer, 0, 512) -Seconds $seconds
+        }
+        'hello_read' {
+            $hello = if ($Task.Result -gt 0) { Read-ServerHello -Bytes ([byte[]]$Probe.Buffer[0..($Task.Result - 1)]) }
+            Step-ProbeHello -Probe $Probe -Hello $hello
+        }
+    }
+}
+
+function Step-ProbeHello {
+    # What the server says to the hand-made hello; null if it says nothing.
+    param ([hashtable]$Probe, [AllowNull()]$Hello)
+
+    $exception = $Probe.HandshakeError
+    $cause = $exception.GetBaseException()
+    $Probe.Result.tls.negotiation = $Hello
+    $broken = $cause -is [System.Net.Sockets.SocketException] -or $cause -is [System.IO.IOException]
+    $failure = if (Test-NoCommonProtocol -Exception $cause -Hello $Hello) { 'no_common_protocol' }
+    elseif ($null -eq $Hello -and $broken) { Get-NetworkFailure -Exception $cause }
+    else { 'tls_failed' }
+    Complete-Probe -Probe $Probe -Failure $failure -Step tls -Exception $exception
+}
+
+function Step-ProbeChain {
+    # The chain is built. Returns true if a request may follow.
+    param ([hashtable]$Probe)
+
+    $tls = $Probe.Result.tls
+    $elements = @($Probe.Chain.ChainElements)
+    $tls.built = Get-ProbeFact -Probe $Probe -Certificate @(foreach ($element in $elements) { $element.Certificate })
+    $names = [ordered]@{}
+    foreach ($element in $elements) {
+        foreach ($status in $element.ChainElementStatus) {
+            if ($status.Status -ne 'NoError') { $names[[string]$status.Status] = $true }
+        }
+    }
+    $tls.status = [object[]]@($names.Keys)
+    if ($tls.status -contains 'PartialChain') {
+        $last = $tls.built[-1]
+        $tls.missing_issuer = [ordered]@{ subject = $last.issuer; key_identifier = $last.authority_key_identifier }
+    }
+    $expected = @{ Expected = @($Probe.Setting.ExpectedIssuer); ExpectedPattern = '' }
+    if ($Probe.Result.kind -eq 'aik') { $expected = @{ Expected = @(); ExpectedPattern = $script:AikIssuer } }
+    $failures = Get-TlsFailure -Chain $Probe.Chain -Built $tls.built -PolicyErrors $Probe.Record.PolicyErrors @expected
+    $tls.failures = [object[]]$failures
+    if ($failures.Count -gt 0) { return Complete-Probe -Probe $Probe -Failure $failures[0] -Step tls }
+    Exit-ProbeStep -Probe $Probe -Ok $true
+    $true
+}
+
+Export-ModuleMember -Function Start-ProbeHandshake, Step-ProbeChain, Step-ProbeHandshake, Step-ProbeHello, Step-ProbeHelloTask,
+    Test-ClientCertificateWanted
