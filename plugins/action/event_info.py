@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -26,9 +26,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the module's result, with ``host.clock_skew_seconds`` and ``host.round_trip_seconds``."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        # YAML makes a date of an unquoted ISO time, which ansible-core before 2.19 can't send to a PowerShell module.
+        args = {
+            name: value.isoformat() if isinstance(value, date) else value for name, value in self._task.args.items()
+        }
         started = time.time()
         begin = time.monotonic()
-        found = self._execute_module(module_name=_MODULE, module_args=dict(self._task.args), task_vars=task_vars)
+        found = self._execute_module(module_name=_MODULE, module_args=args, task_vars=task_vars)
         seconds = time.monotonic() - begin
         result.update(found)
         host = result.get("host")

@@ -317,7 +317,7 @@ Function Read-EventLogOnce {
     }
 
     $fields = $script:FieldNames
-    $strict = [System.Text.UTF8Encoding]::new($false, $true)
+    $utf8 = [System.Text.Encoding]::UTF8
     $found = [System.Collections.Generic.List[object]]::new()
     # A literal hashtable would take names that differ in case for one.
     $groups = [System.Collections.Hashtable]::new([StringComparer]::Ordinal)
@@ -374,20 +374,10 @@ Function Read-EventLogOnce {
                 $count++
 
                 $data = @{}
-                try {
-                    $null = $strict.GetByteCount($source)
-                    for ($i = 0; $i -lt 6; $i++) {
-                        if ($null -ne $read[$i]) {
-                            $text = [string]$read[$i]
-                            $data[$fields[$i]] = $text
-                            $null = $strict.GetByteCount($text)
-                        }
-                    }
-                }
-                catch [System.Text.EncoderFallbackException] {
-                    $source = ConvertTo-EventText $source
-                    for ($i = 0; $i -lt 6; $i++) {
-                        if ($null -ne $read[$i]) { $data[$fields[$i]] = ConvertTo-EventText $read[$i] }
+                for ($i = 0; $i -lt 6; $i++) {
+                    if ($null -ne $read[$i]) {
+                        # Unpaired surrogates can't be written in UTF-8: they become U+FFFD here, not somewhere on the way.
+                        $data[$fields[$i]] = $utf8.GetString($utf8.GetBytes([string]$read[$i]))
                     }
                 }
                 $values = $null
@@ -425,7 +415,7 @@ Function Read-EventLogOnce {
                     record_id = $read[7]
                     event_id = $eventId
                     log = $read[9]
-                    computer = $source
+                    computer = $utf8.GetString($utf8.GetBytes($source))
                     provider = $read[11]
                     level = $read[8]
                     time_created = $time
@@ -568,7 +558,6 @@ Function ConvertTo-EventText {
     if ($Value -is [byte[]]) { return [BitConverter]::ToString($Value).Replace('-', '') }
     if ($Value -is [DateTime]) { return ConvertTo-IsoTime $Value }
     if ($Value -isnot [string]) { return [Convert]::ToString($Value, [CultureInfo]::InvariantCulture) }
-    # Unpaired surrogates can't be written in UTF-8, so they become U+FFFD here and not somewhere on the way.
     [System.Text.Encoding]::UTF8.GetString([System.Text.Encoding]::UTF8.GetBytes($Value))
 }
 

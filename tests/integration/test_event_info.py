@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -116,7 +116,7 @@ def test_options(fleet: Fleet) -> None:
                 {"path": old, "log_name": "Application"},
                 {"path": old},
                 {"since": datetime(2026, 11, 20, 9, 1, tzinfo=timezone(timedelta(hours=1)))},
-                {"since": "{{ '2026-11-20T08:01:01Z' }}"},
+                {"since": date(2026, 11, 21)},
                 {"after_record_id": "8", "event_ids": "87,88", "max_events": 5, "group": "yes"},
                 {"max_events": 2},
                 hosts="CLIENT1",
