@@ -5,7 +5,7 @@
 # Certificates as text and as data. What a certificate says is hostile: nothing of it is run, formatted by Windows in
 # its own language, or trusted to be well-formed.
 
-function Read-DerElement {
+Function Read-DerElement {
     <#
     .SYNOPSIS
     One DER element: Tag, Start and Length of its content, Next (the offset behind it); nothing if it does not fit.
@@ -27,7 +27,7 @@ function Read-DerElement {
     [PSCustomObject]@{ Tag = [int]$Bytes[$Offset]; Start = $start; Length = $length; Next = $start + $length }
 }
 
-function Read-DerContent {
+Function Read-DerContent {
     <#
     .SYNOPSIS
     The elements inside an extension's outer SEQUENCE, up to the first that is malformed.
@@ -45,13 +45,13 @@ function Read-DerContent {
     }
 }
 
-function ConvertTo-Hex {
+Function ConvertTo-Hex {
     param ([byte[]]$Bytes)
 
     [BitConverter]::ToString($Bytes).Replace('-', '')
 }
 
-function Get-ExtensionByOid {
+Function Get-ExtensionByOid {
     param ([System.Security.Cryptography.X509Certificates.X509Certificate2]$Certificate, [string]$Oid)
 
     foreach ($extension in $Certificate.Extensions) {
@@ -60,7 +60,7 @@ function Get-ExtensionByOid {
 }
 
 # .NET Framework has no class for the authority key identifier (2.5.29.35), so its keyIdentifier [0] is read here.
-function Get-AuthorityKeyId {
+Function Get-AuthorityKeyId {
     param ([System.Security.Cryptography.X509Certificates.X509Certificate2]$Certificate)
 
     $extension = Get-ExtensionByOid -Certificate $Certificate -Oid '2.5.29.35'
@@ -76,7 +76,7 @@ function Get-AuthorityKeyId {
 }
 
 # Nor one for the subject alternative name (2.5.29.17); Format() writes it in the system's language.
-function Get-DnsName {
+Function Get-DnsName {
     param ([System.Security.Cryptography.X509Certificates.X509Certificate2]$Certificate)
 
     $extension = Get-ExtensionByOid -Certificate $Certificate -Oid '2.5.29.17'
@@ -88,7 +88,7 @@ function Get-DnsName {
     }
 }
 
-function Get-SubjectKeyId {
+Function Get-SubjectKeyId {
     param ([System.Security.Cryptography.X509Certificates.X509Certificate2]$Certificate)
 
     $extension = Get-ExtensionByOid -Certificate $Certificate -Oid '2.5.29.14'
@@ -100,19 +100,20 @@ function Get-SubjectKeyId {
     (ConvertTo-Hex -Bytes $id).ToLowerInvariant()
 }
 
-function Test-BasicConstraintCa {
+Function Test-BasicConstraintCa {
     param ([System.Security.Cryptography.X509Certificates.X509Certificate2]$Certificate)
 
     $extension = Get-ExtensionByOid -Certificate $Certificate -Oid '2.5.29.19'
     if ($null -eq $extension) { return $false }
     try {
         return [bool]$extension.CertificateAuthority
-    } catch [System.Security.Cryptography.CryptographicException] {
+    }
+    catch [System.Security.Cryptography.CryptographicException] {
         return $false
     }
 }
 
-function Get-ScepCertificateSha256 {
+Function Get-ScepCertificateSha256 {
     <#
     .SYNOPSIS
     The SHA-256 of a certificate, 64 lower hex digits: the form that pins have.
@@ -122,12 +123,13 @@ function Get-ScepCertificateSha256 {
     $sha256 = [System.Security.Cryptography.SHA256]::Create()
     try {
         (ConvertTo-Hex -Bytes $sha256.ComputeHash($Certificate.RawData)).ToLowerInvariant()
-    } finally {
+    }
+    finally {
         $sha256.Dispose()
     }
 }
 
-function ConvertTo-ScepPem {
+Function ConvertTo-ScepPem {
     <#
     .SYNOPSIS
     A certificate as PEM: lines of 64 characters, line feeds, one at the end.
@@ -138,7 +140,19 @@ function ConvertTo-ScepPem {
     "-----BEGIN CERTIFICATE-----`n$body`n-----END CERTIFICATE-----`n"
 }
 
-function Get-ScepCertificateFact {
+Function ConvertTo-ScepPrintable {
+    <#
+    .SYNOPSIS
+    A certificate's own text for messages: no character of it may steer a terminal or begin a line; at most 200.
+    #>
+    param ([AllowEmptyString()][string]$Text)
+
+    $clean = [regex]::Replace($Text, '[\p{C}\p{Zl}\p{Zp}]', '?')
+    if ($clean.Length -gt 200) { $clean = $clean.Substring(0, 200) + '...' }
+    $clean
+}
+
+Function Get-ScepCertificateFact {
     <#
     .SYNOPSIS
     What a certificate says, as every module of the collection returns it. Never anything of a private key.
@@ -170,14 +184,14 @@ function Get-ScepCertificateFact {
     }
 }
 
-function New-PemItem {
+Function New-PemItem {
     param ([string]$Name, $Certificate, [string]$Reason, [string]$Message)
 
     [PSCustomObject]@{ Name = $Name; Certificate = $Certificate; Reason = $Reason; Message = $Message }
 }
 
 # One block's base64: the certificate, or why it is none. A container (PKCS#12, PKCS#7) is not let in: it could bring a key.
-function ConvertFrom-PemBody {
+Function ConvertFrom-PemBody {
     param ([string]$Name, [string]$Body)
 
     try {
@@ -190,15 +204,17 @@ function ConvertFrom-PemBody {
             }
         }
         $message = "$Name is not one X.509 certificate: give each certificate in a block of its own."
-    } catch [System.FormatException] {
+    }
+    catch [System.FormatException] {
         $message = "$Name is damaged: what is between its BEGIN and END lines is not base64."
-    } catch [System.Security.Cryptography.CryptographicException] {
+    }
+    catch [System.Security.Cryptography.CryptographicException] {
         $message = "$Name is damaged: it does not decode as an X.509 certificate."
     }
     New-PemItem -Name $Name -Reason 'invalid_certificate' -Message $message
 }
 
-function ConvertFrom-ScepPem {
+Function ConvertFrom-ScepPem {
     <#
     .SYNOPSIS
     The certificates in PEM texts, each of which may hold several; text around the blocks is passed over.
@@ -238,4 +254,10 @@ function ConvertFrom-ScepPem {
     }
 }
 
-Export-ModuleMember -Function ConvertFrom-ScepPem, ConvertTo-ScepPem, Get-ScepCertificateFact, Get-ScepCertificateSha256
+$export = @{
+    Function = @(
+        'ConvertFrom-ScepPem', 'ConvertTo-ScepPem', 'ConvertTo-ScepPrintable', 'Get-ScepCertificateFact',
+        'Get-ScepCertificateSha256'
+    )
+}
+Export-ModuleMember @export

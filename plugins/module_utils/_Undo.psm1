@@ -10,28 +10,32 @@ $script:ProductKey = 'SOFTWARE\winpki.scep'
 $script:IdPattern = '\A[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\z'
 $script:MaximumLength = 500000  # characters; the registry is no place for values beyond about 1 MB
 
-function New-ScepUndoId {
+Function New-ScepUndoId {
     <#
     .SYNOPSIS
     A change id: YYYYMMDDTHHMMSSZ-<8 hex digits>, so that ids sort by time.
     #>
     $bytes = New-Object -TypeName byte[] -ArgumentList 4
     $random = [System.Security.Cryptography.RandomNumberGenerator]::Create()
-    try { $random.GetBytes($bytes) } finally { $random.Dispose() }
+    try { $random.GetBytes($bytes) }
+    finally { $random.Dispose() }
     $time = [DateTime]::UtcNow.ToString("yyyyMMdd'T'HHmmss'Z'", [System.Globalization.CultureInfo]::InvariantCulture)
     '{0}-{1}' -f $time, [BitConverter]::ToString($bytes).Replace('-', '').ToLowerInvariant()
 }
 
-# An id becomes the name of a registry key, so nothing but an id passes.
-function Assert-ChangeId {
-    param ([string]$ChangeId)
+Function Assert-ScepUndoId {
+    <#
+    .SYNOPSIS
+    Throws a sentence unless this is a change id. An id becomes the name of a registry key, so nothing else may pass.
+    #>
+    param ([AllowEmptyString()][string]$ChangeId)
 
     if ($ChangeId -cnotmatch $script:IdPattern) {
         throw "This is not a change id: it has the form YYYYMMDDTHHMMSSZ-xxxxxxxx, as in 20260131T080000Z-0a1b2c3d. undo_info lists those of a host."
     }
 }
 
-function New-ScepUndoRecord {
+Function New-ScepUndoRecord {
     <#
     .SYNOPSIS
     A record of a change that is about to be made, not saved yet.
@@ -47,7 +51,7 @@ function New-ScepUndoRecord {
         [AllowNull()]$After
     )
 
-    $now = [DateTime]::UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", [System.Globalization.CultureInfo]::InvariantCulture)
+    $now = [DateTime]::UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'", [System.Globalization.CultureInfo]::InvariantCulture)
     [ordered]@{
         change_id = New-ScepUndoId
         role = $(if ($Role) { $Role } else { $null })
@@ -60,10 +64,11 @@ function New-ScepUndoRecord {
     }
 }
 
-function New-UndoSecurity {
+Function New-UndoSecurity {
     try {
         $security = New-Object -TypeName System.Security.AccessControl.RegistrySecurity
-    } catch [System.PlatformNotSupportedException] {
+    }
+    catch [System.PlatformNotSupportedException] {
         return $null  # .NET without access control lists, which is never so on Windows
     }
     $security.SetAccessRuleProtection($true, $false)
@@ -80,7 +85,7 @@ function New-UndoSecurity {
 }
 
 # Whether nobody but LocalSystem and Administrators may do anything with the key.
-function Test-UndoSecurity {
+Function Test-UndoSecurity {
     param ([Microsoft.Win32.RegistryKey]$Key)
 
     $found = $Key.GetAccessControl([System.Security.AccessControl.AccessControlSections]::Access)
@@ -93,13 +98,13 @@ function Test-UndoSecurity {
     return $true
 }
 
-function Open-MachineKey {
+Function Open-MachineKey {
     [Microsoft.Win32.RegistryKey]::OpenBaseKey(
         [Microsoft.Win32.RegistryHive]::LocalMachine, [Microsoft.Win32.RegistryView]::Registry64)
 }
 
 # The key that holds the records, for writing; made if it is not there, its rights put right if they are not.
-function Open-UndoKeyForWriting {
+Function Open-UndoKeyForWriting {
     param ([Microsoft.Win32.RegistryKey]$Machine)
 
     $writable = [Microsoft.Win32.RegistryKeyPermissionCheck]::ReadWriteSubTree
@@ -111,16 +116,18 @@ function Open-UndoKeyForWriting {
         if (-not (Test-UndoSecurity -Key $undo)) {
             $rights = [System.Security.AccessControl.RegistryRights]'ReadKey, ChangePermissions'
             $owned = $product.OpenSubKey('Undo', $writable, $rights)
-            try { $owned.SetAccessControl($security) } finally { $owned.Close() }
+            try { $owned.SetAccessControl($security) }
+            finally { $owned.Close() }
         }
         return $undo
-    } finally {
+    }
+    finally {
         $product.Close()
     }
 }
 
 # Parsed JSON without its marks, as ordered hashtables and arrays.
-function ConvertFrom-Marked {
+Function ConvertFrom-Marked {
     param ([AllowNull()]$Value)
 
     if ($Value -is [string]) { return $Value.Substring(1) }
@@ -141,21 +148,21 @@ function ConvertFrom-Marked {
 
 # PowerShell 7 reads a string that looks like a time as DateTime, and neither version takes an empty name: a mark in front
 # of each string keeps both away, so that what was saved is what is read.
-function ConvertFrom-ExactJson {
+Function ConvertFrom-ExactJson {
     param ([string]$Json)
 
     $marked = [regex]::Replace($Json, '"((?:[^"\\]|\\.)*)"', '"~$1"')
     ConvertFrom-Marked -Value (ConvertFrom-Json -InputObject $marked -ErrorAction Stop)
 }
 
-function Save-ScepUndoRecord {
+Function Save-ScepUndoRecord {
     <#
     .SYNOPSIS
     Writes a record, in place of the one that has its change id.
     #>
     param ([Parameter(Mandatory = $true)][System.Collections.IDictionary]$Record)
 
-    Assert-ChangeId -ChangeId $Record['change_id']
+    Assert-ScepUndoId -ChangeId $Record['change_id']
     $json = ConvertTo-Json -InputObject $Record -Depth 20 -Compress
     if ($json.Length -gt $script:MaximumLength) {
         throw "The undo record of this change would have $($json.Length) characters, more than the $($script:MaximumLength) that the registry should hold: nothing was changed."
@@ -163,7 +170,8 @@ function Save-ScepUndoRecord {
     # A change that could not be undone from its record is not to be begun.
     try {
         $exact = @(Compare-ScepState -Expected $Record -Actual (ConvertFrom-ExactJson -Json $json)).Count -eq 0
-    } catch {
+    }
+    catch {
         $exact = $false
     }
     if (-not $exact) {
@@ -177,27 +185,32 @@ function Save-ScepUndoRecord {
             try {
                 $key.SetValue('Record', $json, [Microsoft.Win32.RegistryValueKind]::String)
                 $key.Flush()
-            } finally {
+            }
+            finally {
                 $key.Close()
             }
-        } finally {
+        }
+        finally {
             $undo.Close()
         }
-    } catch [System.UnauthorizedAccessException], [System.Security.SecurityException], [System.IO.IOException] {
+    }
+    catch [System.UnauthorizedAccessException], [System.Security.SecurityException], [System.IO.IOException] {
         throw "The undo record could not be written to HKLM\$($script:ProductKey)\Undo: $($_.Exception.Message) An account with administrator rights is needed."
-    } finally {
+    }
+    finally {
         $machine.Close()
     }
 }
 
-function Read-UndoKey {
+Function Read-UndoKey {
     param ([Microsoft.Win32.RegistryKey]$Undo, [string]$ChangeId)
 
     $key = $Undo.OpenSubKey($ChangeId)
     if ($null -eq $key) { return }
     try {
         $json = $key.GetValue('Record', $null, [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames)
-    } finally {
+    }
+    finally {
         $key.Close()
     }
     $why = 'it has no text value Record'
@@ -211,17 +224,18 @@ function Read-UndoKey {
                 return $record
             }
             $why = 'its text is not a record of this change'
-        } catch {
+        }
+        catch {
             $why = 'its text is not JSON'
         }
     }
     [ordered]@{ change_id = $ChangeId; state = 'unreadable'; error = "The undo record $ChangeId is damaged: $why." }
 }
 
-function Get-ScepUndoRecord {
+Function Get-ScepUndoRecord {
     <#
     .SYNOPSIS
-    The records of this host, oldest first, or the one with a change id.
+    The records of this host, oldest first (damaged ones before them), or the one with a change id.
     .DESCRIPTION
     With ChangeId, a malformed id, an unknown one, a damaged record and one of another module are errors. Without it, a
     damaged record is {change_id, state 'unreadable', error}.
@@ -229,25 +243,29 @@ function Get-ScepUndoRecord {
     param ([string]$ChangeId, [string]$Module)
 
     $wanted = $PSBoundParameters.ContainsKey('ChangeId')
-    if ($wanted) { Assert-ChangeId -ChangeId $ChangeId }
+    if ($wanted) { Assert-ScepUndoId -ChangeId $ChangeId }
     $records = @()
     $machine = Open-MachineKey
     try {
         $undo = $machine.OpenSubKey("$($script:ProductKey)\Undo")
         if ($null -ne $undo) {
             try {
-                $names = $(if ($wanted) { @($ChangeId) } else { @($undo.GetSubKeyNames() | Sort-Object) })
+                $names = $(if ($wanted) { @($ChangeId) } else { @($undo.GetSubKeyNames()) })
                 $records = @(foreach ($name in $names) { Read-UndoKey -Undo $undo -ChangeId $name })
-            } finally {
+            }
+            finally {
                 $undo.Close()
             }
         }
-    } catch [System.UnauthorizedAccessException], [System.Security.SecurityException], [System.IO.IOException] {
+    }
+    catch [System.UnauthorizedAccessException], [System.Security.SecurityException], [System.IO.IOException] {
         throw "The undo records in HKLM\$($script:ProductKey)\Undo cannot be read: $($_.Exception.Message) An account with administrator rights is needed."
-    } finally {
+    }
+    finally {
         $machine.Close()
     }
-    if (-not $wanted) { return $records }
+    # Ids tell no more than the second, times do.
+    if (-not $wanted) { return @($records | Sort-Object -Property { $_['created'] }, { $_['change_id'] }) }
     if ($records.Count -eq 0) {
         throw "$([Environment]::MachineName) has no undo record $ChangeId. undo_info lists those that it has."
     }
@@ -259,26 +277,28 @@ function Get-ScepUndoRecord {
     return $record
 }
 
-function Remove-ScepUndoRecord {
+Function Remove-ScepUndoRecord {
     <#
     .SYNOPSIS
     Takes a record away, for a change that was not made in the end. No error where it is not there.
     #>
     param ([Parameter(Mandatory = $true)][string]$ChangeId)
 
-    Assert-ChangeId -ChangeId $ChangeId
+    Assert-ScepUndoId -ChangeId $ChangeId
     $machine = Open-MachineKey
     try {
         $undo = $machine.OpenSubKey("$($script:ProductKey)\Undo", $true)
         if ($null -ne $undo) {
-            try { $undo.DeleteSubKeyTree($ChangeId, $false) } finally { $undo.Close() }
+            try { $undo.DeleteSubKeyTree($ChangeId, $false) }
+            finally { $undo.Close() }
         }
-    } finally {
+    }
+    finally {
         $machine.Close()
     }
 }
 
-function Compare-ScepState {
+Function Compare-ScepState {
     <#
     .SYNOPSIS
     What is not as a record has it: one sentence for each value, nothing if all is the same.
@@ -294,11 +314,13 @@ function Compare-ScepState {
             elseif (-not $Expected.Contains($key)) { "$path is new." }
             else { Compare-ScepState -Expected $Expected[$key] -Actual $Actual[$key] -Name $path }
         }
-    } elseif ($Expected -is [array] -and $Actual -is [array] -and $Expected.Length -eq $Actual.Length) {
+    }
+    elseif ($Expected -is [array] -and $Actual -is [array] -and $Expected.Length -eq $Actual.Length) {
         for ($i = 0; $i -lt $Expected.Length; $i++) {
             Compare-ScepState -Expected $Expected[$i] -Actual $Actual[$i] -Name "$Name[$i]"
         }
-    } else {
+    }
+    else {
         $was = ConvertTo-Json -InputObject $Expected -Depth 20 -Compress
         $is = ConvertTo-Json -InputObject $Actual -Depth 20 -Compress
         if ($was -cne $is) {
@@ -308,4 +330,10 @@ function Compare-ScepState {
     }
 }
 
-Export-ModuleMember -Function New-ScepUndoId, New-ScepUndoRecord, Save-ScepUndoRecord, Get-ScepUndoRecord, Remove-ScepUndoRecord, Compare-ScepState
+$export = @{
+    Function = @(
+        'Assert-ScepUndoId', 'Compare-ScepState', 'Get-ScepUndoRecord', 'New-ScepUndoId', 'New-ScepUndoRecord', 'Remove-ScepUndoRecord',
+        'Save-ScepUndoRecord'
+    )
+}
+Export-ModuleMember @export

@@ -17,23 +17,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 
 from tests.lab import pki
-from tests.lab.engine import Engine, EngineNotFoundError, find_engine
+from tests.lab.engine import Engine
 
 UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 UNDO = "SOFTWARE\\winpki.scep\\Undo"
 
-pytestmark = pytest.mark.lab
-
 Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    """The lab engine, or a skip that says why there is none."""
-    try:
-        return find_engine()
-    except EngineNotFoundError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -291,7 +280,7 @@ def test_a_record_is_read_as_it_was_saved(run: Run, host: Path) -> None:
         "before": STATE,
         "after": {},
     }
-    assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", found["created"])
+    assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{7}Z", found["created"])
     values = registry(host)[f"{UNDO}\\{found['change_id']}"]
     assert list(values) == ["Record"]
     assert values["Record"]["kind"] == "String"
