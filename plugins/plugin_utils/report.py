@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, winpki.scep contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Joins what was read from the hosts into one report; report_text and report_files show it. Its shape: docs/report.md."""
+"""Joins what was read from the hosts into one report; report_text and report_files show it. Shape: docs/report.md."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def build_report(
 
 
 def _identity(event: Event) -> tuple[object, ...]:
-    return event["host"] or event["computer"], event["record_id"], (event["time_created"] or "")[:23]
+    return event.get("host") or event["computer"], event["record_id"], (event["time_created"] or "")[:23]
 
 
 def anything_read(report: Report) -> bool:

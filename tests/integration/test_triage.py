@@ -174,7 +174,7 @@ def test_one_round_trip_a_host(whole: Triage) -> None:
 def test_twice(fleet: Fleet, tmp_path: Path) -> None:
     """The same findings, the same files but for times."""
     limit = "TLS1,Solved1"
-    first, second = (triage(fleet, tmp_path, limit=limit) for _ in range(2))
+    first, second = (triage(fleet, tmp_path, limit=limit) for _run in range(2))
     assert [row["host"] for row in first.report["hosts"]] == ["Solved1", "TLS1"]
     assert first.rows == second.rows
     for report in (first.report, second.report):

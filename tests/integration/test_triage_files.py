@@ -68,7 +68,7 @@ def test_triage_files(logs: Path) -> None:
 def test_twice(logs: Path) -> None:
     """The same files but for the time of the report."""
     written = []
-    for _ in range(2):
+    for _run in range(2):
         assert run(logs, triage_files=["logs"]).exit_code == 0
         report = json.loads((logs / "triage-out/findings.json").read_bytes())
         del report["generated"]

@@ -179,9 +179,18 @@ def test_files() -> None:
     ]
     joined = report({}, files=rows, since=None)
     assert joined["query"] == {"source": "files", "since": None}
-    assert joined["files"] == [row for row, _ in rows]
+    assert joined["files"] == [row for row, _events in rows]
     assert [(item["host"], item["count"]) for item in joined["findings"]] == [("CLIENT1", 2)]
     assert joined["duplicates"] == 1
+
+
+def test_successes_of_files() -> None:
+    """An exported log's events name no host of the inventory; the same success in two files counts once."""
+    events = [raw_event(1), success(3, "2026-11-24T11:00:00.0000000Z")]
+    rows = [(file_row("/logs/a.evtx", 2), events), (file_row("/logs/b.evtx", 1), events[1:])]
+    joined = report({}, files=rows)
+    assert joined["successes"] == 1
+    assert [(item["host"], item["state"]) for item in joined["findings"]] == [("CLIENT1", "resolved")]
 
 
 def test_hostile_text_stays_as_it_is() -> None:

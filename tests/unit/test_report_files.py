@@ -151,7 +151,7 @@ def test_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Where the disk is full, the earlier files stay and no half one is left."""
     write_files(str(tmp_path), {"x": b"old", "y": b"old"})
 
-    def full(_: int) -> None:
+    def full(_descriptor: int) -> None:
         if len(list(tmp_path.iterdir())) == 4:
             raise OSError(28, "No space left on device")
 

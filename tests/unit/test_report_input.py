@@ -25,24 +25,24 @@ def logs(tmp_path: Path) -> Path:
 def test_folder(logs: Path) -> None:
     """Each file has its row, the broken one too."""
     rows = read_files(["logs"], [str(logs)])
-    assert [(row["path"], row["status"], row["events"], row["problems"]) for row, _ in rows] == [
+    assert [(row["path"], row["status"], row["events"], row["problems"]) for row, _events in rows] == [
         (str(logs / "logs/a.xml"), "ok", 2, []),
         (str(logs / "logs/b.xml"), "quiet", 0, []),
         (str(logs / "logs/c.evtx"), "failed", 0, ["is neither an event log (.evtx) nor events as XML"]),
     ]
-    assert [event["record_id"] for _, events in rows for event in events] == [1, 2]
+    assert [event["record_id"] for _row, events in rows for event in events] == [1, 2]
 
 
 def test_a_file_is_read_once(logs: Path) -> None:
     """However often it is named."""
     rows = read_files(["logs/a.xml", "logs/*.xml", str(logs / "logs")], [str(logs)])
-    assert [Path(row["path"]).name for row, _ in rows] == ["a.xml", "b.xml", "c.evtx"]
+    assert [Path(row["path"]).name for row, _events in rows] == ["a.xml", "b.xml", "c.evtx"]
 
 
 def test_bases_are_tried_in_turn(logs: Path) -> None:
     """A relative path counts where it is found first."""
     rows = read_files(["single.xml"], [str(logs / "logs"), str(logs)])
-    assert [(row["path"], row["status"]) for row, _ in rows] == [(str(logs / "single.xml"), "ok")]
+    assert [(row["path"], row["status"]) for row, _events in rows] == [(str(logs / "single.xml"), "ok")]
 
 
 def test_nothing_there(logs: Path) -> None:
@@ -56,5 +56,5 @@ def test_encoding(logs: Path) -> None:
     """Of an export that a command prompt wrote."""
     event = raw_event(data={"Context": "INTRA\\größe"})
     (logs / "cmd.xml").write_text(exported_xml(event), "cp850")
-    ((_, events),) = read_files(["cmd.xml"], [str(logs)], "cp850")
+    ((_row, events),) = read_files(["cmd.xml"], [str(logs)], "cp850")
     assert events[0]["data"]["Context"] == "INTRA\\größe"
