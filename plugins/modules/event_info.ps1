@@ -5,6 +5,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 #AnsibleRequires -CSharpUtil Ansible.Basic
+#AnsibleRequires -PowerShell ..module_utils._EnrolmentEvent
 #AnsibleRequires -PowerShell ..module_utils._EventLog
 
 $spec = @{
@@ -193,14 +194,14 @@ $module.Result.log = $log
 $readParams = @{
     Name = $name
     PathType = $pathType
-    Query = Get-EventLogQueryText -EventId $eventIds -Since $sinceTime -AfterRecordId $afterRecordId
+    Query = Get-EnrolmentQuery -EventId $eventIds -Since $sinceTime -AfterRecordId $afterRecordId
     MaxEvents = $maxEvents
     Computer = $computers
     Group = $group
     IncludeMessage = $includeMessage
 }
 try {
-    $read = Read-EventLog @readParams
+    $read = Read-EnrolmentEvent @readParams
 }
 catch {
     $cause = $_.Exception.GetBaseException()

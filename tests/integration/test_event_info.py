@@ -1,4 +1,4 @@
-"""event_info as a user runs it, with ansible-playbook over WinRM; each option in detail: test_event_info_module.py."""
+"""event_info as a user runs it, with ansible-playbook over WinRM; the module in detail: its neighbours."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_every_kind_of_host_in_one_run(fleet: Fleet) -> None:
     assert (done.of("EMPTY").result["events"], done.of("EMPTY").result["log"]["record_count"]) == ([], 0)
     assert done.of("BERLIN").result["events"][0]["message"].startswith("Fehler bei der Initialisierung der SCEP-")
     assert done.of("BERLIN").result["events"][0]["time_created"] == "2026-11-20T08:01:00.1234560Z"
-    assert done.of("BROKEN").result["msg"].startswith("log_name: 'Application' was cleared or rolled over each of the ")
+    assert done.of("BROKEN").result["msg"].startswith("log_name: 'Application' was cleared or rolled over each time ")
     assert "Connection refused" in done.of("GONE").result["msg"]
     assert "host" not in done.of("GONE").result
 

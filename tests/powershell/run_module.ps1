@@ -3,7 +3,7 @@
 # the module's JSON result, one line for each.
 param (
     [Parameter(Mandatory)] [string] $Module,
-    [Parameter(Mandatory)] [string] $Utilities,
+    [Parameter(Mandatory)] [string] $Utilities,  # paths, with a colon between two
     [Parameter(Mandatory)] [string] $Basic,
     [Parameter(Mandatory)] [string] $AddType
 )
@@ -36,7 +36,7 @@ $handlers = {
 }.ToString()
 
 $code = [System.IO.File]::ReadAllText($Module)
-$util = if ($Utilities) { [System.IO.File]::ReadAllText($Utilities) }
+$utils = @(foreach ($path in $Utilities.Split(':')) { [System.IO.File]::ReadAllText($path) })
 while ($null -ne ($line = [Console]::In.ReadLine())) {
     $request = ConvertFrom-Json -InputObject $line
     [Environment]::SetEnvironmentVariable('HOME', $request.home)
@@ -45,8 +45,8 @@ while ($null -ne ($line = [Console]::In.ReadLine())) {
         $shell.Runspace.SessionStateProxy.SetVariable('ErrorActionPreference', 'Stop')
         $arguments = @{ Name = 'complex_args'; Value = (ConvertTo-Argument $request.args); Scope = 'Global' }
         $null = $shell.AddCommand('Set-Variable').AddParameters($arguments).AddStatement()
-        if ($util) {
-            $import = 'param ($Text) New-Module -Name util -ScriptBlock ([scriptblock]::Create($Text)) | ' +
+        foreach ($util in $utils) {
+            $import = 'param ($Text) New-Module -ScriptBlock ([scriptblock]::Create($Text)) | ' +
             'Import-Module -Scope Global'
             $null = $shell.AddScript($import).AddArgument($util).AddStatement()
         }

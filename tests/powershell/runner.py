@@ -18,6 +18,7 @@ import ansible
 from tests.lab.engine import Engine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_UTILITIES = REPOSITORY / "plugins" / "module_utils"
 _ANSIBLE = Path(ansible.__file__).parent / "module_utils"
 _TIMEOUT_SECONDS = 60
 
@@ -25,20 +26,20 @@ _TIMEOUT_SECONDS = 60
 class ModuleRunner:
     """One engine process that runs one module for any number of hosts."""
 
-    def __init__(self, engine: Engine, folder: Path, module: str, utility: str) -> None:
+    def __init__(self, engine: Engine, folder: Path, module: str, *utilities: str) -> None:
         """Starts the engine.
 
         Args:
             engine: where it is.
             folder: of a host; the process is that host in name, clock and time zone.
             module: its name, such as event_info.
-            utility: the name of the module utility that it imports.
+            *utilities: the names of the module utilities that it requires, also by way of others.
         """
         script = Path(__file__).with_name("run_module.ps1")
         launch = engine.launch(folder, f'pwsh -NoProfile -NonInteractive -File "{script}"', {})
         options = {
             "-Module": REPOSITORY / "plugins" / "modules" / f"{module}.ps1",
-            "-Utilities": REPOSITORY / "plugins" / "module_utils" / f"{utility}.psm1",
+            "-Utilities": ":".join(str(_UTILITIES / f"{utility}.psm1") for utility in utilities),
             "-Basic": _ANSIBLE / "csharp" / "Ansible.Basic.cs",
             "-AddType": _ANSIBLE / "powershell" / "Ansible.ModuleUtils.AddType.psm1",
         }
