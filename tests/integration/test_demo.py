@@ -68,3 +68,13 @@ def test_demo_that_is_interrupted(tmp_path: Path) -> None:
         process.communicate(timeout=60)
     assert process.returncode == 130
     assert list(tmp_path.glob("winpki-*")) == []
+
+
+def test_demo_without_an_engine(tmp_path: Path) -> None:
+    """The exported logs are triaged instead, and the first line says why."""
+    with demo(tmp_path, WINPKI_PWSH="/none/pwsh") as process:
+        output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert output.startswith("The exported logs in examples/ are triaged, in place of a simulated fleet: /none/pwsh, ")
+    document = json.loads((tmp_path / "out" / "findings.json").read_text("utf-8"))
+    assert {finding["cause"] for finding in document["findings"]} >= {"tls_failure"}
