@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
 
+from ansible_collections.winpki.scep.plugins.plugin_utils.clock import clock_difference
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint, endpoint_key
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, normal_time, time_of
 from ansible_collections.winpki.scep.plugins.plugin_utils.hresult import EventError
@@ -133,8 +133,6 @@ class NotParsedError(TypeError):
 SUCCESS = 88
 # An AIK failure this soon after the host's start may only mean that the network was not there yet.
 START_PHASE = timedelta(minutes=10)
-# A clock that is further off is worth a note; Kerberos and most servers bear less than five minutes.
-CLOCK_TOLERANCE_SECONDS = 120
 _MAX_CONTEXTS = 5
 _MAX_MESSAGE = 2000
 
@@ -151,7 +149,7 @@ class _Host:
         self.evidence = evidence
         self.evidence_key = rules.evidence_key(evidence)
         self.start_phase = _start_phase(info.get("start_time"))
-        self.notes = _clock_notes(info.get("clock_skew_seconds"))
+        self.notes = _clock_notes(info)
         self.successes: dict[str, list[tuple[_Moment, Event]]] = {}
 
 
@@ -368,26 +366,12 @@ def _start_phase(start_time: object) -> tuple[str, str]:
         return "9", ""
 
 
-def _clock_notes(skew: object) -> list[str]:
-    if isinstance(skew, bool) or not isinstance(skew, (int, float)) or not math.isfinite(skew):
+def _clock_notes(info: HostInfo) -> list[str]:
+    difference = clock_difference(info)
+    if difference is None:
         return []
-    if abs(skew) <= CLOCK_TOLERANCE_SECONDS:
-        return []
-    direction = "ahead of" if skew > 0 else "behind"
     return [
-        f"The host's clock is {_duration(abs(skew))} {direction} the controller's. A wrong clock makes valid TLS"
+        f"The host's clock is {difference} the controller's. A wrong clock makes valid TLS"
         " certificates look expired or not yet valid, lets SCEP servers refuse requests, and shifts the times of this"
         " host's events (successes, 88, too) against other hosts': set it right first."
     ]
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    parts = [
-        (whole // 86400, "day"),
-        (whole // 3600 % 24, "hour"),
-        (whole // 60 % 60, "minute"),
-        (whole % 60, "second"),
-    ]
-    said = [f"{number} {unit}{'' if number == 1 else 's'}" for number, unit in parts if number]
-    return " ".join(said[:2])

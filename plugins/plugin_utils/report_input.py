@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
+from ansible_collections.winpki.scep.plugins.plugin_utils.clock import clock_difference
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import RawEvent
 from ansible_collections.winpki.scep.plugins.plugin_utils.event_file import find_logs, read_log
 from ansible_collections.winpki.scep.plugins.plugin_utils.event_selection import Selection
@@ -111,6 +112,9 @@ def _add_reading(row: HostRow, result: Mapping[str, Any]) -> None:
         row["limits"].append(f"the log {name} rolled over: what came before its oldest event{oldest} is lost")
     if result.get("truncated"):
         row["limits"].append("there are more events than were asked for or could be read: only the newest are here")
+    difference = clock_difference(host)
+    if difference is not None:
+        row["limits"].append(f"its clock is {difference} the controller's: its times are off by that much")
 
 
 def own_events(row: HostRow, events: Iterable[Mapping[str, Any]]) -> list[RawEvent]:

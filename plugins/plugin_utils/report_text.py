@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ansible_collections.winpki.scep.plugins.plugin_utils.cause import CLOCK_TOLERANCE_SECONDS, Finding
+from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint
 from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, anything_read
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import HostRow, HostStatus
@@ -135,20 +135,11 @@ def _reason(row: HostRow) -> str:
 
 
 def _reservations(report: Report) -> list[str]:
-    limits = [
-        (row["host"], squeeze(limit, _REASON)) for row in report["hosts"] for limit in (*row["limits"], *_clock(row))
-    ]
+    limits = [(row["host"], squeeze(limit, _REASON)) for row in report["hosts"] for limit in row["limits"]]
     for file in report["files"]:
         if file["status"] != "failed":
             limits += [(file["path"], squeeze(problem, _REASON)) for problem in file["problems"]]
     return _listed(limits[:_ROWS], len(limits))
-
-
-def _clock(row: HostRow) -> list[str]:
-    skew = row["clock_skew_seconds"]
-    if skew is None or abs(skew) <= CLOCK_TOLERANCE_SECONDS:
-        return []
-    return [f"its clock is {abs(skew):,.0f} s {'ahead' if skew > 0 else 'behind'}: its times are off by that much"]
 
 
 def _listed(rows: Sequence[Sequence[str]], total: int) -> list[str]:

@@ -253,6 +253,15 @@ def test_a_clock_that_is_off_is_said(skew: object, note: str | None) -> None:
     assert [finding["notes"] for finding in found] == [[CLOCK % note] if note else []] * 2
 
 
+def test_a_clock_that_may_be_right_is_not_said() -> None:
+    """A round trip that takes minutes makes the difference uncertain by half of it."""
+    host = {"name": COMPUTER, "clock_skew_seconds": -200.0, "round_trip_seconds": 160.0}
+    assert findings(at(1), hosts={"client1": host})[0]["notes"] == []
+    assert findings(at(1), hosts={"client1": {**host, "round_trip_seconds": 159.0}})[0]["notes"] == [
+        CLOCK % "3 minutes 20 seconds behind"
+    ]
+
+
 @pytest.mark.parametrize(
     ("computer", "hosts", "host"),
     [

@@ -87,6 +87,11 @@ def test_host_row_whole() -> None:
             {"truncated": True},
             ["there are more events than were asked for or could be read: only the newest are here"],
         ),
+        (
+            {"host": {"clock_skew_seconds": -150.0, "round_trip_seconds": 50.0}},
+            ["its clock is 2 minutes 30 seconds behind the controller's: its times are off by that much"],
+        ),
+        ({"host": {"clock_skew_seconds": -150.0, "round_trip_seconds": 60.0}}, []),
         ({"warnings": ["log_name: a record is damaged"]}, ["log_name: a record is damaged"]),
     ],
 )

@@ -66,7 +66,7 @@ def test_screen_of_a_fleet() -> None:
         "Bear in mind",
         "  client06  the log Application rolled over: what came before its oldest event of 2026-11-01 00:00",
         "            UTC is lost",
-        "  client06  its clock is 7,200 s behind: its times are off by that much",
+        "  client06  its clock is 2 hours behind the controller's: its times are off by that much",
         "  client07  the log Application is disabled: new events are not written",
         "",
         "Causes of what still fails",
