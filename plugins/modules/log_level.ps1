@@ -87,7 +87,9 @@ Function Get-LevelState {
     elseif ($kind -ceq 'MultiString' -and $raw -is [string[]]) { $data = [object[]]$raw }
     elseif ($kind -ceq 'DWord' -and $raw -is [int]) { $data = $raw }
     elseif ($kind -ceq 'QWord' -and $raw -is [long]) { $data = $raw }
-    elseif ($kind -cin @('Binary', 'None') -and $raw -is [byte[]]) { $data = [BitConverter]::ToString($raw).Replace('-', '').ToLowerInvariant() }
+    elseif ($kind -cin @('Binary', 'None') -and $raw -is [byte[]]) {
+        $data = [BitConverter]::ToString($raw).Replace('-', '').ToLowerInvariant()
+    }
     else { $kind = 'Unknown'; $data = $null }
     New-LevelState -KeyExists $true -Kind $kind -Data $data
 }
