@@ -126,24 +126,43 @@ Function Open-UndoKeyForWriting {
     }
 }
 
-# Parsed JSON without its marks, as ordered hashtables and arrays.
-Function ConvertFrom-Marked {
-    param ([AllowNull()]$Value)
+Function Copy-PlainData {
+    <#
+    .SYNOPSIS
+    The same data as ordered hashtables, arrays and bare values.
+    .DESCRIPTION
+    PowerShell wraps what comes out of a pipeline, and Windows PowerShell then writes an array as {value, Count} and a
+    string with the properties that a cmdlet gave it: so every value is taken out of its wrapping.
+    .PARAMETER Marked
+    Take the first character off each name and string.
+    #>
+    param ([AllowNull()]$Value, [switch]$Marked)
 
-    if ($Value -is [string]) { return $Value.Substring(1) }
-    if ($Value -is [System.Management.Automation.PSCustomObject]) {
-        $found = [ordered]@{}
-        foreach ($property in $Value.PSObject.Properties) {
-            $found[$property.Name.Substring(1)] = ConvertFrom-Marked -Value $property.Value
+    if ($null -eq $Value) { return $null }
+    $bare = $Value.PSObject.BaseObject
+    $skip = [int][bool]$Marked
+    if ($bare -is [string]) { return $bare.Substring($skip) }
+    if ($bare -is [System.Collections.IDictionary] -or $bare -is [System.Management.Automation.PSCustomObject]) {
+        $copy = [ordered]@{}
+        $entries = $(if ($bare -is [System.Collections.IDictionary]) { $bare.GetEnumerator() } else { $Value.PSObject.Properties })
+        foreach ($entry in $entries) {
+            $name = $(if ($entry -is [System.Collections.DictionaryEntry]) { [string]$entry.Key } else { $entry.Name })
+            $item = Copy-PlainData -Value $entry.Value -Marked:$Marked
+            if ($null -ne $item) { $item = $item.PSObject.BaseObject }
+            $copy.Add($name.Substring($skip), $item)  # an error if two names differ in case only
         }
-        return $found
+        return $copy
     }
-    if ($Value -is [array]) {
-        $items = New-Object -TypeName object[] -ArgumentList $Value.Length
-        for ($i = 0; $i -lt $Value.Length; $i++) { $items[$i] = ConvertFrom-Marked -Value $Value[$i] }
-        return , $items
+    if ($bare -is [System.Collections.IList]) {
+        $copy = [object[]]::new($bare.Count)
+        for ($i = 0; $i -lt $copy.Length; $i++) {
+            $item = Copy-PlainData -Value $bare[$i] -Marked:$Marked
+            if ($null -ne $item) { $item = $item.PSObject.BaseObject }
+            $copy[$i] = $item
+        }
+        return , $copy
     }
-    return $Value
+    return $bare
 }
 
 # PowerShell 7 reads a string that looks like a time as DateTime, and neither version takes an empty name: a mark in front
@@ -151,8 +170,8 @@ Function ConvertFrom-Marked {
 Function ConvertFrom-ExactJson {
     param ([string]$Json)
 
-    $marked = [regex]::Replace($Json, '"((?:[^"\\]|\\.)*)"', '"~$1"')
-    ConvertFrom-Marked -Value (ConvertFrom-Json -InputObject $marked -ErrorAction Stop)
+    $marked = [regex]::Replace($Json, '"((?>[^"\\]+|\\.)*)"', '"~$1"')
+    Copy-PlainData -Value (ConvertFrom-Json -InputObject $marked -ErrorAction Stop) -Marked
 }
 
 Function Save-ScepUndoRecord {
@@ -163,19 +182,22 @@ Function Save-ScepUndoRecord {
     param ([Parameter(Mandatory = $true)][System.Collections.IDictionary]$Record)
 
     Assert-ScepUndoId -ChangeId $Record['change_id']
-    $json = ConvertTo-Json -InputObject $Record -Depth 20 -Compress
-    if ($json.Length -gt $script:MaximumLength) {
-        throw "The undo record of this change would have $($json.Length) characters, more than the $($script:MaximumLength) that the registry should hold: nothing was changed."
-    }
     # A change that could not be undone from its record is not to be begun.
+    $json = ''
     try {
-        $exact = @(Compare-ScepState -Expected $Record -Actual (ConvertFrom-ExactJson -Json $json)).Count -eq 0
+        $plain = Copy-PlainData -Value $Record
+        $json = ConvertTo-Json -InputObject $plain -Depth 20 -Compress
+        $exact = @(Compare-ScepState -Expected $plain -Actual (ConvertFrom-ExactJson -Json $json)).Count -eq 0
     }
     catch {
         $exact = $false
     }
     if (-not $exact) {
         throw 'The undo record of this change would not be read as it was written, so it could not be undone: nothing was changed.'
+    }
+    if ($json.Length -gt $script:MaximumLength) {
+        throw ("The undo record of this change would have $($json.Length) characters, more than the " +
+            "$($script:MaximumLength) that the registry should hold: nothing was changed.")
     }
     $machine = Open-MachineKey
     try {

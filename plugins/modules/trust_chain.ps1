@@ -8,6 +8,7 @@
 #AnsibleRequires -PowerShell ..module_utils._Certificate
 #AnsibleRequires -PowerShell ..module_utils._CertificateStore
 #AnsibleRequires -PowerShell ..module_utils._ChainRule
+#AnsibleRequires -PowerShell ..module_utils._Change
 #AnsibleRequires -PowerShell ..module_utils._Undo
 
 $spec = @{
@@ -109,7 +110,7 @@ Function ConvertTo-State {
     #>
     param ([AllowEmptyCollection()][object[]]$Step, [switch]$After)
 
-    $entries = foreach ($one in $Step) {
+    foreach ($one in $Step) {
         $there = $(if ($After) { $one.Wanted } else { $one.Present })
         [ordered]@{
             store = $one.Store
@@ -120,7 +121,6 @@ Function ConvertTo-State {
             pem = $(if ($there -and $one.Present -ne $one.Wanted) { $one.Fact.pem } else { $null })
         }
     }
-    , [object[]]@($entries)
 }
 
 Function ConvertTo-DiffText {
@@ -142,8 +142,8 @@ Function Set-Outcome {
     param ([AllowEmptyCollection()][object[]]$Step)
 
     $module.Result.changed = @($Step | Where-Object -FilterScript { $_.Present -ne $_.Wanted }).Count -gt 0
-    $module.Result.before = ConvertTo-State -Step $Step
-    $module.Result.after = ConvertTo-State -Step $Step -After
+    $module.Result.before = @(ConvertTo-State -Step $Step)
+    $module.Result.after = @(ConvertTo-State -Step $Step -After)
     $module.Result.certificates = @(
         foreach ($one in $Step) {
             $word = $(if ($one.Wanted) { 'present' } else { 'absent' })
@@ -168,75 +168,64 @@ Function Set-Outcome {
 Function Restore-Step {
     <#
     .SYNOPSIS
-    Puts back, last first, what was done before a failure; emits a sentence for each that could not be put back.
+    Puts back, last first, what was done before a failure; throws a sentence for each that could not be put back.
     #>
     param ([System.Collections.Stack]$Done)
 
-    while ($Done.Count -gt 0) {
-        $one = $Done.Pop()
-        try {
-            if ((Test-ScepStoreCertificate -Store $one.Store -Certificate $one.Certificate) -ne $one.Present) {
-                Set-ScepStoreCertificate -Store $one.Store -Certificate $one.Certificate -Present $one.Present
+    $left = @(
+        while ($Done.Count -gt 0) {
+            $one = $Done.Pop()
+            try {
+                if ((Test-ScepStoreCertificate -Store $one.Store -Certificate $one.Certificate) -ne $one.Present) {
+                    Set-ScepStoreCertificate -Store $one.Store -Certificate $one.Certificate -Present $one.Present
+                }
+            }
+            catch {
+                "$($one.Name) in LocalMachine\$($one.Store): $($_.Exception.GetBaseException().Message)"
             }
         }
-        catch {
-            "$($one.Name) in LocalMachine\$($one.Store): $($_.Exception.GetBaseException().Message)"
-        }
-    }
+    )
+    if ($left.Count -gt 0) { throw ($left -join ' ') }
 }
 
 Function Invoke-Change {
     <#
     .SYNOPSIS
-    Brings each certificate to where it shall be, then marks the record. If any of it fails, all is put back: the host
-    ends in the state after the change or in the one before it, and the sentence that is thrown says which.
+    Brings each certificate to where it shall be, with the undo record around it.
     .DESCRIPTION
     A root comes last and goes first, so that nothing is trusted before all that it needs is there.
-    .PARAMETER Record
-    The undo record, saved already.
-    .PARAMETER State
-    The record's state when all is done.
     #>
     param ([object[]]$Step, [System.Collections.IDictionary]$Record, [string]$State)
 
     $todo = @($Step | Where-Object -FilterScript { $_.Present -ne $_.Wanted })
+    foreach ($store in @($todo | ForEach-Object -MemberName Store | Sort-Object -Unique)) { Assert-ScepStoreWritable -Store $store }
     $order = @($todo | Where-Object -FilterScript { $_.Store -eq 'Root' -and -not $_.Wanted }) +
         @($todo | Where-Object -FilterScript { $_.Store -ne 'Root' }) +
         @($todo | Where-Object -FilterScript { $_.Store -eq 'Root' -and $_.Wanted })
     $done = New-Object -TypeName System.Collections.Stack
-    $former = $Record['state']
-    $at = 'the undo record'
-    try {
+    $failure = Invoke-ScepChange -Record $Record -State $State -Apply {
         foreach ($one in $order) {
-            $at = "$($one.Name) in LocalMachine\$($one.Store)"
             $done.Push($one)
-            Set-ScepStoreCertificate -Store $one.Store -Certificate $one.Certificate -Present $one.Wanted
+            try {
+                Set-ScepStoreCertificate -Store $one.Store -Certificate $one.Certificate -Present $one.Wanted
+            }
+            catch {
+                throw "$($one.Name) in LocalMachine\$($one.Store): $($_.Exception.GetBaseException().Message)"
+            }
         }
-        $at = 'the undo record'
-        $Record['state'] = $State
-        Save-ScepUndoRecord -Record $Record
-        return
+    } -Restore { Restore-Step -Done $done }
+    if ($null -ne $failure) {
+        $outcome.half_done = $failure.HalfDone
+        if ($failure.HalfDone) {
+            $module.Result.change_id = $Record['change_id']
+            $module.Result.undo = $Record
+        }
+        throw $failure.Message
     }
-    catch {
-        $reason = "${at}: $($_.Exception.GetBaseException().Message)"
+    if ($todo.Count -gt 0) {
+        $module.Result.change_id = $Record['change_id']
+        $module.Result.undo = $Record
     }
-    $Record['state'] = $former
-    $left = @(Restore-Step -Done $done)
-    if ($left.Count -eq 0) {
-        throw "The change failed at $reason What had been done was put back: the host is as it was."
-    }
-    $outcome.half_done = $true
-    $module.Result.change_id = $Record['change_id']
-    $module.Result.undo = $Record
-    throw ("The change failed at $reason Not all could be put back ($($left -join ' ')): when that is mended, undo " +
-        "$($Record['change_id']).")
-}
-
-Function Assert-Writable {
-    param ([object[]]$Step)
-
-    $stores = @(foreach ($one in $Step) { if ($one.Present -ne $one.Wanted) { $one.Store } })
-    foreach ($store in @($stores | Sort-Object -Unique)) { Assert-ScepStoreWritable -Store $store }
 }
 
 Function Get-ChainRecord {
@@ -261,23 +250,8 @@ Function Set-Chain {
     Set-Outcome -Step $steps
     if ($module.CheckMode -or -not $module.Result.changed) { return }
 
-    Assert-Writable -Step $steps
     $record = New-ScepUndoRecord -Module 'trust_chain' -Role $role -Before $module.Result.before -After $module.Result.after
-    Save-ScepUndoRecord -Record $record
-    try {
-        Invoke-Change -Step $steps -Record $record -State 'done'
-    }
-    catch {
-        $failure = $_
-        # The record is needed only where the host is not as it was.
-        if (-not $outcome.half_done) {
-            try { Remove-ScepUndoRecord -ChangeId $record['change_id'] }
-            catch { $module.Warn("The undo record $($record['change_id']) of no change is left: $($_.Exception.Message)") }
-        }
-        throw $failure
-    }
-    $module.Result.change_id = $record['change_id']
-    $module.Result.undo = $record
+    Invoke-Change -Step $steps -Record $record -State 'done'
 }
 
 Function Get-UndoStep {
@@ -318,12 +292,7 @@ Function Undo-Change {
     Set-Outcome -Step $steps
     if ($module.CheckMode) { return }
 
-    Assert-Writable -Step $steps
     Invoke-Change -Step $steps -Record $record -State 'undone'
-    if ($module.Result.changed) {
-        $module.Result.change_id = $undo
-        $module.Result.undo = $record
-    }
 }
 
 $problem = $null

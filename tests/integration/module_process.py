@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +22,7 @@ class ModuleHost:
     def __init__(self, engine: Engine, folder: Path, module: str) -> None:
         """Makes the host and starts the process; a process's certificate stores are those of its first host."""
         self.folder = write_host(folder, "CLIENT1")
-        utilities = folder / "utilities.psm1"
-        utilities.write_text(_utilities(module), encoding="utf-8")
-        self._runner = ModuleRunner(engine, folder, module, str(utilities.with_suffix("")))
+        self._runner = ModuleRunner(engine, folder, module, *_utilities(module))
 
     def __enter__(self) -> ModuleHost:
         """It runs already."""
@@ -42,6 +41,14 @@ class ModuleHost:
         assert "unhandled" not in result, result
         return result
 
+    def whole(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Runs the module; what it returns, with the options that it repeats."""
+        process = self._runner._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(json.dumps({"home": str(self.folder), "args": arguments}), file=process.stdin, flush=True)
+        return dict(json.loads(process.stdout.readline()))
+
     def one(self, arguments: dict[str, Any], **modes: bool) -> dict[str, Any]:
         """Runs it; it has to succeed."""
         result = self.run(arguments, **modes)
@@ -55,13 +62,12 @@ class ModuleHost:
         return result
 
 
-def _utilities(module: str) -> str:
-    """The text of all the module utilities that a module requires, also by way of others."""
-    wanted, found = [PLUGINS / "modules" / f"{module}.ps1"], dict[str, str]()
+def _utilities(module: str) -> list[str]:
+    """The names of the module utilities that a module requires, also by way of others."""
+    wanted, found = [PLUGINS / "modules" / f"{module}.ps1"], list[str]()
     while wanted:
         for name in _REQUIRES.findall(wanted.pop().read_text("utf-8")):
-            path = PLUGINS / "module_utils" / f"{name}.psm1"
             if name not in found:
-                found[name] = path.read_text("utf-8")
-                wanted.append(path)
-    return "\n".join(found.values())
+                found.append(name)
+                wanted.append(PLUGINS / "module_utils" / f"{name}.psm1")
+    return found

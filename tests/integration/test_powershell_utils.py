@@ -375,11 +375,29 @@ def test_a_record_that_is_too_large_for_the_registry_is_refused(run: Run, host: 
     assert registry(host) == {}
 
 
-@pytest.mark.parametrize("state", ["[char]0xD83D", "[ordered]@{ 1 = 2 }"])
+def test_what_a_cmdlet_wrapped_is_saved_bare(run: Run, host: Path) -> None:
+    script = """
+    $text = 'a' | Add-Member -NotePropertyName PSPath -NotePropertyValue b -PassThru
+    $list = ConvertFrom-Json '[1, [2, []]]' -NoEnumerate
+    $table = @{ list = $list; text = $text; flag = $true }
+    $record = New-ScepUndoRecord -Module profile -Before $table -After @($text)
+    Save-ScepUndoRecord $record
+    $found = Get-ScepUndoRecord -ChangeId $record.change_id
+    @($found.before.list.GetType().FullName, $found.before.list[1].GetType().FullName)
+    """
+    assert run(script) == ["System.Object[]", "System.Object[]"]
+    [text] = [key["Record"]["data"] for name, key in registry(host).items() if name.startswith(f"{UNDO}\\")]
+    record = json.loads(text)
+    assert (record["before"], record["after"]) == ({"list": [1, [2, []]], "text": "a", "flag": True}, ["a"])
+
+
+@pytest.mark.parametrize("state", ["[char]0xD83D", "$case"])
 def test_a_record_that_would_not_be_read_as_written_is_refused(run: Run, host: Path, state: str) -> None:
-    script = (
-        "try { Save-ScepUndoRecord (New-ScepUndoRecord -Module profile -Before (%s)) } catch { $_.Exception.Message }"
-    )
+    script = """
+    $case = [System.Collections.Hashtable]::new([StringComparer]::Ordinal)
+    $case['a'] = 1; $case['A'] = 2
+    try { Save-ScepUndoRecord (New-ScepUndoRecord -Module profile -Before (%s)) } catch { $_.Exception.Message }
+    """
     assert run(script % state) == (
         "The undo record of this change would not be read as it was written, so it could not be undone: "
         "nothing was changed."

@@ -246,8 +246,8 @@ def test_a_failure_in_the_middle_is_put_back(host: ModuleHost, root: Authority, 
     arguments = {"certificates": [root.pem, issuing.pem, second.pem], "pins": [sha256(root.certificate)]}
     done = host.fail(arguments)
     assert re.fullmatch(
-        r"The change failed at certificates entry 3, block 1 \(CN=Lab Issuing CA 2, O=Lab\) in LocalMachine\\CA: .+ "
-        r"What had been done was put back: the host is as it was\.",
+        r"The change failed: certificates entry 3, block 1 \(CN=Lab Issuing CA 2, O=Lab\) in LocalMachine\\CA: .+ "
+        r"The host is as it was\.",
         done["msg"],
     )
     blocker.rmdir()
@@ -269,8 +269,8 @@ def test_an_undo_that_cannot_be_recorded_is_put_back(host: ModuleHost, chain: di
     before = stores(host.folder)
     deny(host.folder, "SOFTWARE", "readonly")
     message = host.fail({"undo": made["change_id"]})["msg"]
-    assert message.startswith("The change failed at the undo record: The undo record could not be written to ")
-    assert message.endswith(" What had been done was put back: the host is as it was.")
+    assert message.startswith("The change failed: The undo record could not be written to ")
+    assert message.endswith(" The host is as it was.")
     assert stores(host.folder) == before
     assert undo_records(host.folder) == [made["undo"]]
 
