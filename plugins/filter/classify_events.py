@@ -15,6 +15,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import (
     classify_events,
     load_rules,
 )
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import as_data, plain, plain_items, type_name
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
 
@@ -95,6 +96,25 @@ options:
           when:
             description: JMESPath expression like that of the rule; the remedy is left out where it is not true.
             type: str
+      probe:
+        description: What a probe of the event's endpoint has to find for this cause.
+        type: dict
+        suboptions:
+          failures:
+            description: The words of M(winpki.scep.endpoint_info) that stand for it.
+            type: list
+            elements: str
+            required: true
+          certainty:
+            description: How sure the cause is then.
+            type: str
+            choices: [proven, likely, possible]
+            default: proven
+          refines:
+            description: Ids of the rules whose cause becomes this one when a probe finds it.
+            type: list
+            elements: str
+            default: []
       transient_after_start:
         description: >-
           Whether a failure in the first ten minutes after the host's start that has not come again is V(transient).
@@ -108,7 +128,12 @@ options:
     type: dict
     default: {}
   evidence:
-    description: What probes have found out about each host, by inventory name. A rule sees its host's as C(evidence).
+    description:
+      - What modules have found out about each host, by inventory name. Each value is a dict of C(endpoints), as
+        M(winpki.scep.endpoint_info) returns them, C(profiles) and C(aik), any of which may be missing.
+      - What was found at the endpoint of an event makes a vague cause an exact one, or a likely one V(proven). Where it
+        contradicts the event, a note says so.
+      - A rule sees its host's as C(evidence), with C(evidence.endpoint) for the event's own endpoint.
     type: dict
     default: {}
 seealso:
@@ -238,8 +263,9 @@ def _classify_events(
             raise AnsibleFilterError(f"classify_events: {name} must be a dict by host, not {type_name(value)}")
     try:
         loaded = load_rules(plain(rules))
-        return as_data(classify_events(plain_items(events), loaded, plain(hosts or {}), plain(evidence or {})))
-    except (RuleError, NotParsedError, MissingLibraryError) as error:
+        findings = classify_events(plain_items(events), loaded, plain(hosts or {}), plain(evidence or {}))
+        return as_data(cast("list[Any]", findings), events)
+    except (RuleError, NotParsedError, EvidenceError, MissingLibraryError) as error:
         raise AnsibleFilterError(f"classify_events: {error}") from error
 
 

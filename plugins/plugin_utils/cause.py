@@ -14,6 +14,13 @@ from typing import Any, Literal, TypedDict
 from ansible_collections.winpki.scep.plugins.plugin_utils.clock import clock_difference
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint, endpoint_key
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, normal_time, time_of
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import (
+    HostEvidence,
+    RuleEvidence,
+    check_evidence,
+    probe_notes,
+    rule_evidence,
+)
 from ansible_collections.winpki.scep.plugins.plugin_utils.hresult import EventError
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule import (
     Certainty,
@@ -25,6 +32,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.rule import (
     load_rules,
     value_at,
 )
+from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import Place
 
 __all__ = ["Finding", "HostInfo", "NotParsedError", "Remedy", "RuleError", "Rules", "classify_events", "load_rules"]
 
@@ -96,7 +104,8 @@ class Finding(TypedDict):
         contexts: on whose behalf was enrolled, at most five.
         error: the newest failure's.
         message: the newest failure's MessageText, at most 2,000 characters.
-        notes: what else an administrator should know, such as that the host's clock is off.
+        notes: what else an administrator should know, such as that the host's clock is off, or that a probe does not
+            bear out what the events say.
     """
 
     host: str | None
@@ -143,24 +152,47 @@ _Moment = tuple[str, int]
 class _Host:
     """A host as findings need it: found by the computer's name in its events."""
 
-    def __init__(self, name: str | None, info: HostInfo, evidence: Mapping[str, Any], rules: Rules) -> None:
+    def __init__(self, name: str | None, info: HostInfo, evidence: HostEvidence | None) -> None:
         self.name = name
         self.key = (name or "").casefold()
-        self.evidence = evidence
-        self.evidence_key = rules.evidence_key(evidence)
+        self._evidence = evidence
+        self._evidence_by_place: dict[str, tuple[RuleEvidence, str]] = {}
         self.start_phase = _start_phase(info.get("start_time"))
         self.notes = _clock_notes(info)
         self.successes: dict[str, list[tuple[_Moment, Event]]] = {}
+
+    def evidence_for(self, place: str, endpoint: Endpoint | None, rules: Rules) -> tuple[RuleEvidence | None, str]:
+        """Returns what rules see of the evidence at an endpoint, and the key to it."""
+        if self._evidence is None:
+            return None, ""
+        known = self._evidence_by_place.get(place)
+        if known is None:
+            seen = rule_evidence(self._evidence, endpoint)
+            known = self._evidence_by_place[place] = seen, rules.evidence_key(seen)
+        return known
 
 
 class _Failure:
     """The events of one finding, gathered."""
 
-    __slots__ = ("contexts", "count", "event_ids", "first_seen", "host", "last", "match", "newest", "place", "seen")
+    __slots__ = (
+        "contexts",
+        "count",
+        "event_ids",
+        "evidence",
+        "first_seen",
+        "host",
+        "last",
+        "match",
+        "newest",
+        "place",
+        "seen",
+    )
 
-    def __init__(self, host: _Host, place: str, match: Match, event: Event) -> None:
+    def __init__(self, host: _Host, place: str, evidence: RuleEvidence | None, match: Match, event: Event) -> None:
         self.host = host
         self.place = place
+        self.evidence = evidence
         self.match = match
         self.newest = event
         self.last: _Moment = ("", -2)
@@ -196,7 +228,7 @@ def classify_events(
     events: Iterable[Event],
     rules: Rules,
     hosts: Mapping[str, HostInfo | None] | None = None,
-    evidence: Mapping[str, Mapping[str, Any]] | None = None,
+    evidence: Mapping[str, HostEvidence | None] | None = None,
 ) -> list[Finding]:
     """Returns the findings, by host, endpoint and order of the rules. Successes (88) only end failures.
 
@@ -204,12 +236,15 @@ def classify_events(
         events: parsed events of any number of hosts, in any order.
         rules: from load_rules.
         hosts: what is known of each host, by inventory name; a host without ``name`` goes by its inventory name.
-        evidence: what probes have found out, by inventory name; the rules see a host's own as ``evidence``.
+        evidence: what probes have found out, by inventory name; the rules see what is about the event's endpoint.
 
     Raises:
         NotParsedError: an element is no parsed event.
+        EvidenceError: evidence of a host has not the shape of any.
     """
-    by_computer = _HostFinder(hosts or {}, evidence or {}, rules)
+    for name, found in (evidence or {}).items():
+        check_evidence(name, found or {})
+    by_computer = _HostFinder(hosts or {}, evidence or {})
     failures: dict[tuple[str, str, str], _Failure] = {}
     places: dict[tuple[Any, ...], str] = {}
     for index, event in enumerate(events):
@@ -226,11 +261,12 @@ def classify_events(
             if place:
                 host.successes.setdefault(place, []).append((_moment(event), event))
             continue
-        match = rules.match(event, host.evidence, host.evidence_key)
+        seen, seen_key = host.evidence_for(place, endpoint, rules)
+        match = rules.match(event, seen, seen_key)
         key = (host.key, place, match.rule.id)
         failure = failures.get(key)
         if failure is None:
-            failure = failures[key] = _Failure(host, place, match, event)
+            failure = failures[key] = _Failure(host, place, seen, match, event)
         failure.add(event, match)
     order = {rule.id: number for number, rule in reversed(list(enumerate(rules.rules)))}
     return [_finding(failures[key], key) for key in sorted(failures, key=lambda key: (*key[:2], order[key[2]]))]
@@ -239,11 +275,8 @@ def classify_events(
 class _HostFinder:
     """Finds the host of an event: by the name that the reader gave, else by the computer's name."""
 
-    def __init__(
-        self, infos: Mapping[str, HostInfo | None], evidence: Mapping[str, Mapping[str, Any]], rules: Rules
-    ) -> None:
+    def __init__(self, infos: Mapping[str, HostInfo | None], evidence: Mapping[str, HostEvidence | None]) -> None:
         self._evidence = evidence
-        self._rules = rules
         self._infos = infos
         self._hosts: dict[tuple[str | None, str | None], _Host] = {}
         self._by_name: dict[str, _Host] = {}
@@ -264,8 +297,8 @@ class _HostFinder:
             known = self._by_name.get(folded)
             if known is None:
                 info = self._infos.get(name) or {} if name else {}
-                evidence = self._evidence.get(name) or {} if name else {}
-                known = self._by_name[folded] = _Host(name, info, evidence, self._rules)
+                evidence = self._evidence.get(name) or None if name else None
+                known = self._by_name[folded] = _Host(name, info, evidence)
             self._hosts[inventory_name, computer] = known
         return known
 
@@ -305,12 +338,15 @@ def _finding(failure: _Failure, key: tuple[str, str, str]) -> Finding:
     elif rule.transient_after_start and host.start_phase[0] <= failure.last[0] <= host.start_phase[1]:
         state = "transient"
     endpoint, error, text = newest["endpoint"], newest["error"], newest["text"]
+    # What a success has ended is over, whatever a probe says of it today.
+    probe = failure.evidence["endpoint"] if failure.evidence is not None and state != "resolved" else None
+    notes = probe_notes(probe, contradicts=failure.match.contradicted)
     return {
         "host": host.name,
         "computer": newest["computer"],
         "key": hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16],
         "cause": rule.id,
-        "certainty": rule.certainty,
+        "certainty": failure.match.certainty,
         "state": state,
         "summary": rule.summary,
         "advice": rule.advice,
@@ -328,8 +364,8 @@ def _finding(failure: _Failure, key: tuple[str, str, str]) -> Finding:
         "event_ids": sorted(failure.event_ids),
         "contexts": sorted(failure.contexts)[:_MAX_CONTEXTS],
         "resolved_by": _resolved_by(success[1]) if success is not None else None,
-        "evidence": _evidence(newest, rule, host.evidence),
-        "notes": list(host.notes),
+        "evidence": _evidence(newest, rule, failure.evidence),
+        "notes": [*host.notes, *notes],
     }
 
 
@@ -337,7 +373,11 @@ def _resolved_by(event: Event) -> ResolvedBy:
     return {"event_id": SUCCESS, "record_id": event["record_id"], "time": event["time_created"]}
 
 
-def _evidence(event: Event, rule: Rule, evidence: Mapping[str, Any]) -> list[Evidence]:
+# What a probe of the endpoint brought, shown with every finding that it is about.
+_OUTCOME: tuple[Place, ...] = tuple(("evidence", "endpoint", key) for key in ("ok", "failed_step", "failure", "detail"))
+
+
+def _evidence(event: Event, rule: Rule, evidence: RuleEvidence | None) -> list[Evidence]:
     found: list[Evidence] = [
         {
             "source": "event",
@@ -347,7 +387,7 @@ def _evidence(event: Event, rule: Rule, evidence: Mapping[str, Any]) -> list[Evi
             "time": event["time_created"],
         }
     ]
-    for place in sorted(rule.when.reads):
+    for place in dict.fromkeys((*_OUTCOME, *sorted(rule.when.reads))):
         value = value_at(evidence, place[1:]) if place[:1] == ("evidence",) else None
         if value is not None:
             found.append({"source": "evidence", "path": ".".join(place), "value": value})

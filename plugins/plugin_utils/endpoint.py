@@ -97,3 +97,8 @@ def endpoint_key(endpoint: Endpoint | None) -> str:
     named = "" if port is None or port == _DEFAULT_PORT.get(scheme) else str(port)
     host = (endpoint["host"] or "").rstrip(".")
     return f"{scheme}://{host}:{named}{(endpoint['path'] or '').lower()}"
+
+
+def effective_port(scheme: str | None, port: int | None) -> int | None:
+    """Returns the port, that of the scheme where none is named; None if neither says."""
+    return _DEFAULT_PORT.get(scheme or "") if port is None else port

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import FailureWord, RuleEvidence, failure_words
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import (
     Expression,
     ExpressionError,
@@ -71,6 +72,21 @@ class _Remedy(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Probe:
+    """What a probe of the endpoint has to find for a rule.
+
+    Attributes:
+        failures: the words of endpoint_info that stand for the rule's cause.
+        certainty: how sure the cause is then.
+        refines: the causes, by an event alone, that become the rule's when a probe finds its words.
+    """
+
+    failures: frozenset[FailureWord]
+    certainty: Certainty
+    refines: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Rule:
     """One rule of causes.yml or of the user, checked and compiled; the fields: docs/causes.md."""
 
@@ -82,6 +98,7 @@ class Rule:
     references: tuple[str, ...]
     remedies: tuple[_Remedy, ...]
     transient_after_start: bool
+    probe: Probe | None
 
     @property
     def reads(self) -> frozenset[Place]:
@@ -90,12 +107,20 @@ class Rule:
 
 
 class Match(NamedTuple):
-    """The rule that an event hits, and those of its remedies that fit the event."""
+    """The rule that an event hits, and those of its remedies that fit the event.
+
+    Attributes:
+        certainty: the rule's, or what a probe makes of it.
+        contradicted: a probe failed at something else than the event did.
+    """
 
     rule: Rule
     remedies: tuple[Remedy, ...]
+    certainty: Certainty
+    contradicted: bool
 
 
+_SUREST_FIRST: tuple[Certainty, ...] = ("proven", "likely", "possible")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RULE_KEYS: dict[str, type] = {
     "id": str,
@@ -106,10 +131,14 @@ _RULE_KEYS: dict[str, type] = {
     "references": list,
     "remedies": list,
     "transient_after_start": bool,
+    "probe": dict,
 }
 _REQUIRED = ("id", "when", "certainty", "summary")
 _REMEDY_KEYS: dict[str, type] = {"role": str, "needs": list, "reason": str, "when": str}
-_TYPE_NAMES = {str: "a text", list: "a list", bool: "true or false"}
+_PROBE_KEYS: dict[str, type] = {"failures": list, "certainty": str, "refines": list}
+_TYPE_NAMES = {str: "a text", list: "a list", bool: "true or false", dict: "a dict"}
+# What the outcome of a probe is read from, beside what expressions read.
+_PROBE_PLACES = {("endpoint", "failure"), ("endpoint", "tls", "failures")}
 _MEMO_LIMIT = 50_000
 
 
@@ -124,7 +153,10 @@ class Rules:
         """Takes the rules in the order in which they are tried."""
         self.rules = tuple(rules)
         places = frozenset[Place]().union(*(rule.reads for rule in self.rules))
-        self._of_evidence = sorted(place[1:] for place in places if place[:1] == ("evidence",))
+        of_evidence = {place[1:] for place in places if place[:1] == ("evidence",)}
+        if any(rule.probe is not None for rule in self.rules):
+            of_evidence |= _PROBE_PLACES
+        self._of_evidence = sorted(of_evidence)
         of_event = {place[1]: set[str]() for place in places if place[:1] == ("event",) and len(place) > 1}
         for place in places:
             if place[:1] == ("event",) and len(place) > 2:
@@ -138,18 +170,20 @@ class Rules:
         self._memorable = not places & {(), ("event",)}
         self._memo: dict[object, Match] = {}
 
-    def evidence_key(self, evidence: Mapping[str, Any]) -> str:
-        """Returns what the rules read of a host's evidence, as one text: to be computed once a host."""
-        if not evidence or not self._of_evidence:
+    def evidence_key(self, evidence: RuleEvidence | None) -> str:
+        """Returns what the rules read of evidence, as one text: to be computed once a host and endpoint."""
+        if evidence is None or not self._of_evidence:
             return ""
         return json.dumps([value_at(evidence, place) for place in self._of_evidence], sort_keys=True, default=str)
 
-    def match(self, event: Event, evidence: Mapping[str, Any], evidence_key: str) -> Match:
-        """Returns the first rule that the event hits; the last built-in one is hit by every event.
+    def match(self, event: Event, evidence: RuleEvidence | None, evidence_key: str) -> Match:
+        """Returns the first rule that the event hits, or what a probe of the endpoint makes of it.
+
+        The last built-in rule is hit by every event.
 
         Args:
             event: a parsed event.
-            evidence: what is known of its host, may be empty.
+            evidence: what is known of its host, None for nothing.
             evidence_key: ``evidence_key(evidence)``.
         """
         if not self._memorable:
@@ -172,13 +206,31 @@ class Rules:
             match = self._memo[key] = self._evaluate(event, evidence)
         return match
 
-    def _evaluate(self, event: Event, evidence: Mapping[str, Any]) -> Match:
-        document = {"event": event, "evidence": evidence}
-        for rule in self.rules:
-            if rule.when.holds(document):
-                fitting = (item for item in rule.remedies if item.when is None or item.when.holds(document))
-                return Match(rule, tuple(item.remedy for item in fitting))
-        raise RuleError("list", "no rule is hit by every event: the last one must be")
+    def _evaluate(self, event: Event, evidence: RuleEvidence | None) -> Match:
+        document: dict[str, Any] = {"event": event, "evidence": evidence or {}}
+        hit = next((rule for rule in self.rules if rule.when.holds(document)), None)
+        if hit is None:
+            raise RuleError("list", "no rule is hit by every event: the last one must be")
+        rule, certainty, contradicted = self._probed(hit, failure_words(evidence["endpoint"] if evidence else None))
+        fitting = (item for item in rule.remedies if item.when is None or item.when.holds(document))
+        return Match(rule, tuple(item.remedy for item in fitting), certainty, contradicted)
+
+    def _probed(self, hit: Rule, words: Sequence[FailureWord]) -> tuple[Rule, Certainty, bool]:
+        """Returns what a probe that failed with ``words``, worst first, makes of the rule that an event hit.
+
+        The worst fault decides: it confirms the rule, or names a cause where the event's is vague. A lesser one can
+        still confirm.
+        """
+        if not words:
+            return hit, hit.certainty, False
+        own: frozenset[FailureWord] = hit.probe.failures if hit.probe is not None else frozenset()
+        if words[0] not in own:
+            for rule in self.rules:
+                if rule.probe is not None and words[0] in rule.probe.failures and hit.id in rule.probe.refines:
+                    return rule, rule.probe.certainty, False
+        if hit.probe is not None and not own.isdisjoint(words):
+            return hit, min(hit.certainty, hit.probe.certainty, key=_SUREST_FIRST.index), False
+        return hit, hit.certainty, True
 
 
 def load_rules(user_rules: Sequence[Mapping[str, Any]] = ()) -> Rules:
@@ -201,7 +253,9 @@ def _built_in_rules() -> Rules:
     if YAML_ERROR is not None:
         raise MissingLibraryError("PyYAML") from YAML_ERROR
     text = Path(__file__).with_name("causes.yml").read_text(encoding="utf-8")
-    return Rules(check_rules(yaml.safe_load(text)))
+    # The parser in C is a dozen times as fast, where PyYAML has it.
+    rules = yaml.load(text, Loader=yaml.CSafeLoader) if yaml.__with_libyaml__ else yaml.safe_load(text)
+    return Rules(check_rules(rules))
 
 
 def check_rules(rules: Sequence[Mapping[str, Any]]) -> list[Rule]:
@@ -243,7 +297,21 @@ def _check_rule(item: Any, place: str) -> Rule:
         references=tuple(references),
         remedies=tuple(_check_remedy(rule_id, remedy) for remedy in item.get("remedies", [])),
         transient_after_start=item.get("transient_after_start", False),
+        probe=_check_probe(rule_id, item["probe"]) if "probe" in item else None,
     )
+
+
+def _check_probe(rule_id: str, item: Mapping[str, Any]) -> Probe:
+    _check_keys(rule_id, "probe ", item, _PROBE_KEYS, ("failures",))
+    certainty, refines = item.get("certainty", "proven"), item.get("refines", [])
+    for word in item["failures"]:
+        if word not in get_args(FailureWord):
+            raise RuleError(rule_id, _one_of("probe failure", word, get_args(FailureWord)))
+    if certainty not in get_args(Certainty):
+        raise RuleError(rule_id, _one_of("probe certainty", certainty, get_args(Certainty)))
+    if not all(isinstance(cause, str) for cause in refines):
+        raise RuleError(rule_id, "probe refines must be a list of ids of rules")
+    return Probe(frozenset(item["failures"]), certainty, frozenset(refines))
 
 
 def _check_remedy(rule_id: str, item: Any) -> _Remedy:

@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Context, Event, parse_event
 from ansible_collections.winpki.scep.plugins.plugin_utils.event_text import Http, Scep
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EndpointEvidence, RuleEvidence, Tls
 from ansible_collections.winpki.scep.plugins.plugin_utils.hresult import EventError
 
 try:
@@ -25,6 +26,10 @@ else:
 Place = tuple[str, ...]
 
 _PARTS: dict[str, type] = {"context": Context, "endpoint": Endpoint, "http": Http, "scep": Scep, "error": EventError}
+_EVIDENCE_PARTS: dict[Place, type] = {
+    ("evidence", "endpoint"): EndpointEvidence,
+    ("evidence", "endpoint", "tls"): Tls,
+}
 # An event in which nothing is null, to try expressions on.
 _COMPLETE_EVENT = parse_event(
     {
@@ -179,7 +184,16 @@ def _check_call(name: str, given: int) -> None:
 def _check_place(place: Place) -> None:
     if place and place[0] not in ("event", "evidence"):
         raise ExpressionError(f"reads {place[0]!r}; a rule sees only event and evidence")
-    if len(place) < 2 or place[0] == "evidence":
+    if len(place) < 2:
+        return
+    if place[0] == "evidence":
+        known: type = RuleEvidence
+        for depth, name in enumerate(place[1:], 2):
+            if name not in known.__annotations__:
+                raise ExpressionError(f"reads {'.'.join(place[:depth])}, which no evidence has")
+            if place[:depth] not in _EVIDENCE_PARTS:
+                return
+            known = _EVIDENCE_PARTS[place[:depth]]
         return
     if place[1] not in Event.__annotations__:
         raise ExpressionError(f"reads event.{place[1]}, which no event has")

@@ -15,8 +15,10 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import (
     load_rules,
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, RawEvent, parse_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EvidenceError
 
 from tests.unit.event_data import AIK, NDES, NOT_RESOLVED, SECURE_FAILURE, UNKNOWN_AUTHORITY, raw
+from tests.unit.evidence_data import probed
 
 COMPUTER = "CLIENT1.intra.adcslabor.de"
 CLOCK = (
@@ -352,21 +354,122 @@ def test_an_event_that_can_not_be_read_is_counted() -> None:
         (None, "unknown", 1),
         ("A", "unknown", 2),
     ]
-    assert found[1]["endpoint"] is found[1]["error"] is None
+    assert found[1]["endpoint"] is None
+    assert found[1]["error"] is None
 
 
 def test_evidence_is_that_of_the_host() -> None:
-    evidence = {"client1": {"tls": {"intercepted": True}}, "client2": {"tls": None}}
+    evidence = {
+        "client1": {"endpoints": [probed("intercepted")]},
+        "client2": {"endpoints": [], "profiles": [], "aik": None},
+    }
     hosts = {"client1": {"name": "CLIENT1"}, "client2": {"name": "CLIENT2"}}
     events = [at(1, computer=f"CLIENT{number}") for number in (1, 2, 3)]
     found = findings(*events, hosts=hosts, evidence=evidence)
-    assert [(finding["host"], finding["cause"]) for finding in found] == [
-        ("client1", "tls_intercepted"),
-        ("client2", "tls_failure"),
-        ("CLIENT3", "tls_failure"),
+    assert [(finding["host"], finding["cause"], finding["certainty"]) for finding in found] == [
+        ("client1", "tls_intercepted", "proven"),
+        ("client2", "tls_failure", "possible"),
+        ("CLIENT3", "tls_failure", "possible"),
     ]
-    assert found[0]["evidence"][1:] == [{"source": "evidence", "path": "evidence.tls.intercepted", "value": True}]
-    assert [len(finding["evidence"]) for finding in found] == [2, 1, 1]
+    assert found[0]["evidence"][1:] == [
+        {"source": "evidence", "path": "evidence.endpoint.ok", "value": False},
+        {"source": "evidence", "path": "evidence.endpoint.failed_step", "value": "tls"},
+        {"source": "evidence", "path": "evidence.endpoint.failure", "value": "intercepted"},
+        {"source": "evidence", "path": "evidence.endpoint.detail", "value": "The detail of intercepted."},
+    ]
+    assert [len(finding["evidence"]) for finding in found] == [5, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("url", "probed_url", "fits"),
+    [
+        (NDES, NDES, True),
+        (NDES, NDES.upper().replace("HTTPS", "https"), True),
+        (NDES.replace(".de/", ".de:443/"), NDES, True),
+        (NDES, NDES.replace("pkiclient.exe", "other.exe"), True),
+        (NDES, NDES.replace(".de/", ".de:8443/"), False),
+        (NDES.replace(".de/", ".de:8443/"), NDES.replace(".de/", ".de:8443/"), True),
+        (NDES.replace("https", "http"), NDES, False),
+        (NDES, NDES.replace("ndes01", "ndes02"), False),
+        (NDES.replace(".de/", ".de./"), NDES, True),
+        (None, NDES, False),
+    ],
+)
+def test_evidence_is_that_of_the_endpoint(url: str | None, probed_url: str, fits: bool) -> None:
+    found = findings(at(1, Url=url), evidence={COMPUTER: {"endpoints": [probed("untrusted_root", url=probed_url)]}})
+    assert found[0]["cause"] == ("tls_untrusted" if fits else "tls_failure")
+
+
+def test_of_two_urls_of_a_server_the_one_with_the_path_counts() -> None:
+    other = probed("not_found", step="http", url=NDES.replace("pkiclient.exe", "other.exe"))
+    for endpoints in ([other, probed("expired")], [probed("expired"), other]):
+        assert findings(at(1), evidence={COMPUTER: {"endpoints": endpoints}})[0]["cause"] == "tls_expired"
+
+
+ANSWERS = (
+    "A probe from this host gets the right answers from this endpoint now. Whether enrolment works again, only the next"
+    " enrolment shows."
+)
+
+
+@pytest.mark.parametrize(
+    ("events", "probe", "notes"),
+    [
+        ([at(1)], probed(None), [ANSWERS]),
+        ([at(1), at(2, 88)], probed(None), []),
+        ([at(1)], probed("untrusted_root"), []),
+        (
+            [at(1, ErrorCode=NOT_RESOLVED)],
+            probed("untrusted_root"),
+            [
+                "A probe from this host does not bear out what the event says, it failed otherwise: The detail of"
+                " untrusted_root."
+            ],
+        ),
+        ([at(1, ErrorCode=NOT_RESOLVED), at(2, 88)], probed("untrusted_root"), []),
+        (
+            [at(1)],
+            probed("probe_failed", step="connect"),
+            [
+                "The probe of this endpoint failed itself, so it says nothing about the server: The detail of"
+                " probe_failed."
+            ],
+        ),
+        (
+            [at(1)],
+            probed("revoked", "untrusted_root"),
+            ["The server's certificate has more than one fault (revoked, untrusted_root), and all have to be mended."],
+        ),
+        (
+            [at(1)],
+            {**probed("reset", step="http"), "detail": None},
+            [],
+        ),
+    ],
+)
+def test_what_a_probe_adds_in_words(events: list[dict[str, Any]], probe: Any, notes: list[str]) -> None:
+    assert findings(*events, evidence={COMPUTER: {"endpoints": [probe]}})[0]["notes"] == notes
+
+
+@pytest.mark.parametrize(
+    ("evidence", "message"),
+    [
+        ({"A": []}, None),
+        ({"A": [1]}, "the evidence of A can't be used: it must be a dict with endpoints, profiles and aik, not list"),
+        ({"A": {"tls": {}}}, "the evidence of A can't be used: unknown key 'tls'; known are aik, endpoints, profiles"),
+        ({"A": {"endpoints": {"x": 1}}}, "the evidence of A can't be used: endpoints must be a list of dicts"),
+        ({"A": {"profiles": ["x"]}}, "the evidence of A can't be used: profiles must be a list of dicts"),
+        ({"A": {"aik": "x"}}, "the evidence of A can't be used: aik must be a dict, not str"),
+        ({"A": None, "B": {}}, None),
+    ],
+)
+def test_evidence_of_another_shape(evidence: dict[str, Any], message: str | None) -> None:
+    if message is None:
+        assert len(findings(at(1), evidence=evidence)) == 1
+        return
+    with pytest.raises(EvidenceError) as refused:
+        findings(at(1), evidence=evidence)
+    assert str(refused.value) == message
 
 
 def test_findings_share_nothing() -> None:

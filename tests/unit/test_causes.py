@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
-from ansible_collections.winpki.scep.plugins.plugin_utils.cause import classify_events, load_rules
+from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding, classify_events, load_rules
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import RawEvent, parse_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import FailureWord
 
 from tests.unit.event_data import AIK, DENIED, KEY_LENGTH, NDES, UNKNOWN_AUTHORITY, raw
+from tests.unit.evidence_data import probed
 
 DOCS = Path(__file__).parents[2] / "docs"
 ALL_IDS = [rule.id for rule in load_rules().rules]
-INTERCEPTED = {"CLIENT1.intra.adcslabor.de": {"tls": {"intercepted": True}}}
+COMPUTER = "CLIENT1.intra.adcslabor.de"
 HTTP_NDES = NDES.replace("https:", "http:")
 
 
@@ -30,11 +32,16 @@ def answer(status: int) -> str:
     return f"GetCACaps\nHTTP/1.1 {status} x\nServer: x\n"
 
 
-def cause(event: dict[str, Any], evidence: dict[str, Any] | None = None) -> str:
-    """The cause of the one finding that the event gives."""
+def finding(event: dict[str, Any], probe: dict[str, Any] | None = None) -> Finding:
+    """The one finding that the event gives, and what a probe of its endpoint makes of it."""
+    evidence: Any = None if probe is None else {COMPUTER: {"endpoints": [probe]}}
     found = classify_events(parse_events([cast("RawEvent", event)]), load_rules(), evidence=evidence)
     assert len(found) == 1
-    return found[0]["cause"]
+    return found[0]
+
+
+def cause(event: dict[str, Any]) -> str:
+    return finding(event)["cause"]
 
 
 def ndes(code: str | None, **changes: Any) -> dict[str, Any]:
@@ -246,24 +253,186 @@ NEAR_MISSES = [(name, event, other) for name, (_, misses) in CASES.items() for e
 
 @pytest.mark.parametrize("rule_id", ALL_IDS)
 def test_every_rule_has_a_hit_and_a_near_miss(rule_id: str) -> None:
-    if rule_id == "tls_intercepted":  # only a probe sees this: see the next test
+    if rule_id == "tls_intercepted":  # only a probe sees this: see PROBES
+        assert PROBES[rule_id][3:] != ([], [])
         return
     hits, misses = CASES[rule_id]
     assert hits
     assert misses
 
 
-@pytest.mark.parametrize("number", [12037, 12038, 12045, 12057, 12157, 12169, 12170, 12175, 12179])
-def test_interception_is_what_a_probe_saw(number: int) -> None:
-    """A hit with the evidence; the same event without it, and another event with it, are near misses."""
-    assert cause(ndes(winhttp(number)), INTERCEPTED) == "tls_intercepted"
-    assert cause(ndes(winhttp(number)), {"CLIENT2": INTERCEPTED["CLIENT1.intra.adcslabor.de"]}) != "tls_intercepted"
-    assert (
-        cause(ndes(winhttp(number)), {"CLIENT1.intra.adcslabor.de": {"tls": {"intercepted": False}}})
-        != "tls_intercepted"
+# By cause: the words and the step of a probe that stand for it, an event that is this cause already, an event that
+# becomes it, and one that stays what it is.
+DOWN = "name_not_resolved dns_timeout refused unreachable timeout reset proxy_unreachable"
+PROBES: dict[str, tuple[str, str, dict[str, Any] | None, list[dict[str, Any]], list[dict[str, Any]]]] = {
+    "aik_unknown_authority": ("not_found", "http", aik(http(404)), [aik(None)], [aik(winhttp(12007)), aik(http(503))]),
+    "aik_service_error": ("busy server_error", "http", aik(http(503)), [aik(None)], [aik(winhttp(12007))]),
+    "aik_tls": (
+        "untrusted_root missing_intermediate name_mismatch expired not_yet_valid revoked revocation_unreachable"
+        " wrong_usage no_common_protocol intercepted client_certificate_wanted tls_failed",
+        "tls", aik(winhttp(12175)), [aik(None)], [aik(winhttp(12007)), aik("x 0x80290401")],
+    ),
+    "aik_unreachable": (DOWN, "connect", aik(winhttp(12007)), [aik(None)], [aik(winhttp(12175)), aik(http(404))]),
+    "clock_skew": ("clock_skew", "clock", ndes("x 0x80090324"), [ndes(winhttp(12037))], [ndes(winhttp(12175))]),
+    "tls_intercepted": (
+        "intercepted", "tls", None,
+        [ndes(winhttp(number)) for number in (12037, 12038, 12045, 12057, 12157, 12169, 12170, 12175, 12179)],
+        [ndes(winhttp(12007)), ndes(http(404))],
+    ),
+    "tls_untrusted": (
+        "untrusted_root missing_intermediate", "tls", ndes(winhttp(12045)),
+        [ndes(winhttp(number)) for number in (12175, 12169, 12037, 12157)],
+        [ndes(winhttp(number)) for number in (12038, 12057, 12170, 12179, 12044, 12007)] + [ndes(http(503))],
+    ),
+    "tls_name_mismatch": (
+        "name_mismatch", "tls", ndes(winhttp(12038)), [ndes(winhttp(12175)), ndes(winhttp(12045))],
+        [ndes(winhttp(12170)), ndes(winhttp(12029))],
+    ),
+    "tls_expired": (
+        "expired not_yet_valid", "tls", ndes(winhttp(12037)), [ndes(winhttp(12175)), ndes(winhttp(12045))],
+        [ndes(winhttp(12038)), ndes(CHAIN, event_id=87)],
+    ),
+    "tls_revoked": ("revoked", "tls", ndes(winhttp(12170)), [ndes(winhttp(12175))], [ndes(winhttp(12057))]),
+    "tls_revocation_unreachable": (
+        "revocation_unreachable", "tls", ndes(winhttp(12057)), [ndes(winhttp(12175))], [ndes(winhttp(12170))],
+    ),
+    "tls_wrong_usage": ("wrong_usage", "tls", ndes(winhttp(12179)), [ndes(winhttp(12175))], [ndes(winhttp(12038))]),
+    "tls_client_certificate_wanted": (
+        "client_certificate_wanted", "tls", ndes(winhttp(12044)),
+        [ndes(winhttp(12175)), ndes(winhttp(12030)), ndes(http(403))], [ndes(http(401))],
+    ),
+    "tls_protocol": (
+        "no_common_protocol", "tls", ndes(winhttp(12157)), [ndes(winhttp(12175)), ndes(winhttp(12030))],
+        [ndes(winhttp(12029))],
+    ),
+    "tls_failure": ("tls_failed", "tls", ndes(winhttp(12175)), [], [ndes(winhttp(12157))]),
+    "name_not_resolved": (
+        "name_not_resolved dns_timeout", "dns", ndes(winhttp(12007)), [ndes(winhttp(12002))], [ndes(winhttp(12029))],
+    ),
+    "unreachable": (
+        "refused unreachable", "connect", ndes(winhttp(12029)), [ndes(winhttp(12002)), ndes(winhttp(12030))],
+        [ndes(winhttp(12007)), ndes(winhttp(12175))],
+    ),
+    "connection_reset": ("reset", "connect", ndes(winhttp(12030)), [ndes(winhttp(12175))], [ndes(winhttp(12029))]),
+    "timeout": ("timeout", "connect", ndes(winhttp(12002)), [ndes(winhttp(12029))], [ndes(winhttp(12007))]),
+    "proxy": (
+        "proxy_unreachable proxy_authentication proxy_refused", "proxy", ndes(http(407)),
+        [ndes(winhttp(number)) for number in (12002, 12007, 12029, 12030)] + [ndes(http(403))], [ndes(winhttp(12175))],
+    ),
+    "bad_url": ("bad_url", "url", ndes(winhttp(12006)), [], [ndes(winhttp(12007))]),
+    "http_unauthorized": ("unauthorized", "http", ndes(http(401)), [ndes(winhttp(12152))], [ndes(http(403))]),
+    "http_forbidden": ("forbidden", "http", ndes(http(403)), [ndes(winhttp(12152))], [ndes(http(401))]),
+    "http_not_found": ("not_found", "http", ndes(http(404)), [ndes(winhttp(12152))], [ndes(winhttp(12175))]),
+    "http_busy": ("busy", "http", ndes(http(503)), [ndes(winhttp(12152))], [ndes(http(500))]),
+    "http_server_error": ("server_error", "http", ndes(http(500)), [ndes(winhttp(12152))], [ndes(http(404))]),
+    "http_other": ("other_status", "http", ndes(http(302)), [ndes(winhttp(12152))], [ndes(http(404))]),
+    "invalid_response": ("not_scep", "scep", ndes(winhttp(12152)), [ndes(http(302))], [ndes(http(404))]),
+}  # fmt: skip
+PROBE_CERTAINTY = {"tls_revocation_unreachable": "likely", "tls_failure": "possible"}
+PROBED = [
+    (rule_id, word, step, event)
+    for rule_id, (words, step, _, become, _) in PROBES.items()
+    for word in words.split()
+    for event in become
+]
+CONFIRMED = [
+    (rule_id, word, step, own) for rule_id, (words, step, own, _, _) in PROBES.items() if own for word in words.split()
+]
+PROBED_OTHERWISE = [
+    (word, step, event) for words, step, _, _, stay in PROBES.values() for word in words.split() for event in stay
+]
+
+
+def probe_of(event: dict[str, Any], word: str, step: str) -> dict[str, Any]:
+    return probed(word, step=step, url=event["data"]["Url"])
+
+
+def test_every_rule_that_a_probe_speaks_to_has_cases() -> None:
+    rules = {rule.id: rule.probe.failures for rule in load_rules().rules if rule.probe is not None}
+    assert rules == {rule_id: set(words.split()) for rule_id, (words, *_) in PROBES.items()}
+    every = {word for words in rules.values() for word in words} | {"probe_failed"}
+    assert every == set(get_args(FailureWord))
+
+
+@pytest.mark.parametrize(("rule_id", "word", "step", "event"), PROBED)
+def test_a_probe_names_the_cause_of_a_vague_event(rule_id: str, word: str, step: str, event: dict[str, Any]) -> None:
+    assert cause(event) != rule_id
+    found = finding(event, probe_of(event, word, step))
+    assert (found["cause"], found["certainty"]) == (rule_id, PROBE_CERTAINTY.get(rule_id, "proven"))
+    assert found["notes"] == []
+
+
+@pytest.mark.parametrize(("rule_id", "word", "step", "event"), CONFIRMED)
+def test_a_probe_confirms_an_event(rule_id: str, word: str, step: str, event: dict[str, Any]) -> None:
+    found = finding(event, probe_of(event, word, step))
+    assert found["cause"] == cause(event) == rule_id
+    assert found["certainty"] == ("possible" if rule_id == "tls_failure" else "proven")
+    assert found["notes"] == []
+
+
+@pytest.mark.parametrize(("word", "step", "event"), PROBED_OTHERWISE)
+def test_a_probe_that_contradicts_an_event_is_told(word: str, step: str, event: dict[str, Any]) -> None:
+    without, found = finding(event), finding(event, probe_of(event, word, step))
+    assert (found["cause"], found["certainty"]) == (without["cause"], without["certainty"])
+    assert found["notes"] == [
+        f"A probe from this host does not bear out what the event says, it failed otherwise: The detail of {word}."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failures", "number", "rule_id", "certainty"),
+    [
+        (("revoked", "untrusted_root"), 12175, "tls_revoked", "proven"),
+        (("revoked", "untrusted_root"), 12045, "tls_revoked", "proven"),
+        (("untrusted_root", "name_mismatch"), 12038, "tls_name_mismatch", "proven"),
+        (("untrusted_root", "name_mismatch"), 12045, "tls_untrusted", "proven"),
+        (("untrusted_root", "name_mismatch"), 12007, "name_not_resolved", "proven"),
+        (("intercepted", "untrusted_root"), 12045, "tls_intercepted", "proven"),
+        (("client_certificate_wanted", "tls_failed"), 12175, "tls_client_certificate_wanted", "proven"),
+    ],
+)
+def test_of_several_faults_the_worst_counts(
+    failures: tuple[str, ...], number: int, rule_id: str, certainty: str
+) -> None:
+    found = finding(ndes(winhttp(number)), probed(*failures))
+    assert (found["cause"], found["certainty"]) == (rule_id, certainty)
+
+
+@pytest.mark.parametrize(
+    ("event", "probe", "roles"),
+    [
+        (ndes(winhttp(12175)), probed("untrusted_root"), ["trust_ndes_chain", "use_http"]),
+        (ndes(winhttp(12175)), probed("missing_intermediate"), ["trust_ndes_chain", "use_http"]),
+        (ndes(winhttp(12045)), probed("untrusted_root"), ["trust_ndes_chain", "use_http"]),
+        (ndes(winhttp(12175)), probed("name_mismatch"), ["use_http"]),
+        (ndes(winhttp(12175)), probed("revoked"), []),
+        (ndes(winhttp(12175)), probed("intercepted"), []),
+        (ndes(winhttp(12175)), probed("tls_failed"), ["use_http"]),
+        (ndes(winhttp(12175)), probed(None), []),
+        (ndes(winhttp(12045)), probed(None), []),
+        (ndes(winhttp(12045)), probed("name_not_resolved", step="dns"), []),
+        (ndes(winhttp(12038)), probed("untrusted_root", "name_mismatch"), ["use_http"]),
+        (aik(winhttp(12007)), probed("name_not_resolved", step="dns", url=AIK), ["disable_aik"]),
+        (aik(winhttp(12007)), probed("timeout", step="connect", url=AIK), ["disable_aik"]),
+        (aik(winhttp(12007)), probed("not_found", step="http", url=AIK), []),
+        (aik(winhttp(12007)), probed("untrusted_root", url=AIK), []),
+        (aik(winhttp(12007)), probed(None, url=AIK), []),
+    ],
+)
+def test_remedies_fit_what_a_probe_found(event: dict[str, Any], probe: dict[str, Any], roles: list[str]) -> None:
+    assert [remedy["role"] for remedy in finding(event, probe)["remedies"]] == roles
+
+
+def test_the_page_says_what_a_probe_makes_of_an_event() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*?) \| (\w+) \| (.*?) \|$", (DOCS / "causes.md").read_text("utf-8"), re.MULTILINE
     )
-    assert cause(ndes(winhttp(12007)), INTERCEPTED) == "name_not_resolved"
-    assert cause(aik(winhttp(number)), INTERCEPTED) == "aik_tls"
+    table = {row[0]: (set(re.findall(r"`(\w+)`", row[1])), row[2], set(re.findall(r"`(\w+)`", row[3]))) for row in rows}
+    assert table == {
+        rule.id: (set(map(str, rule.probe.failures)), str(rule.probe.certainty), set(rule.probe.refines))
+        for rule in load_rules().rules
+        if rule.probe is not None
+    }
 
 
 @pytest.mark.parametrize(("rule_id", "event"), HITS)
@@ -304,8 +473,8 @@ def test_remedies_fit_the_server() -> None:
     for url in (NDES, HTTP_NDES, AIK, "https://scep.example/x"):
         for number in (12007, 12045, 12175):
             events = parse_events([cast("RawEvent", raw(Url=url, ErrorCode=winhttp(number)))])
-            for finding in classify_events(events, load_rules()):
-                roles.setdefault(url, set()).update(remedy["role"] for remedy in finding["remedies"])
+            for found in classify_events(events, load_rules()):
+                roles.setdefault(url, set()).update(remedy["role"] for remedy in found["remedies"])
     assert roles == {
         NDES: {"trust_ndes_chain", "use_http"},
         HTTP_NDES: set(),

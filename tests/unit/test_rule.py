@@ -48,8 +48,8 @@ def cause(event: Event, *rules: dict[str, Any]) -> str:
         ([rule(transient_after_start="yes")], "rule mine: transient_after_start must be true or false, not str"),
         (
             [rule(advise="x")],
-            "rule mine: unknown key 'advise'; known are advice, certainty, id, references, remedies, summary,"
-            " transient_after_start, when",
+            "rule mine: unknown key 'advise'; known are advice, certainty, id, probe, references, remedies,"
+            " summary, transient_after_start, when",
         ),
         ([rule(remedies=[{**REMEDY, "role": "pray"}])],
          "rule mine: unknown remedy role 'pray'; known are trust_ndes_chain, use_http, disable_aik"),
@@ -63,6 +63,15 @@ def cause(event: Event, *rules: dict[str, Any]) -> str:
         ([rule(remedies=["use_http"])], "rule mine: a remedy must be a dict, not str"),
         ([rule(remedies=[{**REMEDY, "when": "event.url = 1"}])],
          "rule mine: remedy when is not valid JMESPath: Bad jmespath expression: Unknown token '='"),
+        ([rule(probe="expired")], "rule mine: probe must be a dict, not str"),
+        ([rule(probe={})], "rule mine: probe failures is missing"),
+        ([rule(probe={"failures": "expired"})], "rule mine: probe failures must be a list, not str"),
+        ([rule(probe={"failures": [], "refine": []})],
+         "rule mine: unknown probe key 'refine'; known are certainty, failures, refines"),
+        ([rule(probe={"failures": ["clock_skew"], "certainty": "sure"})],
+         "rule mine: unknown probe certainty 'sure'; known are proven, likely, possible"),
+        ([rule(probe={"failures": ["clock_skew"], "refines": [5]})],
+         "rule mine: probe refines must be a list of ids of rules"),
         (["mine"], "rule number 1: must be a dict, not str"),
         (rule(), "rule list: the rules must be a list, not dict"),
         ("mine", "rule list: the rules must be a list, not str"),
@@ -97,11 +106,17 @@ def test_what_is_refused(rules: Any, message: str) -> None:
             "fails on an event that has every field: In function starts_with(), invalid type for value: 18449, expected"
             " one of: ['string'], received: \"number\"",
         ),
+        ("evidence.endpoints[0].ok", "reads evidence.endpoints, which no evidence has"),
+        ("evidence.tls.intercepted", "reads evidence.tls, which no evidence has"),
+        ("evidence.endpoint.reason", "reads evidence.endpoint.reason, which no evidence has"),
+        ("evidence.endpoint.tls.failure", "reads evidence.endpoint.tls.failure, which no evidence has"),
+        ("contains(evidence.endpoint.tls.status, 'Revoked')", None),
+        ("evidence.endpoint.http.status == `503` || evidence.aik.anything", None),
         ("event.stage > 'x'", None),
-        ("contains(evidence.list, 'x')", None),
+        ("contains(evidence.profiles, 'x')", None),
         ("event.http.headers.\"x-any-name\" == 'x'", None),
         ("not_null(event.text, event.url, event.stage)", None),
-        ("length(event.http.headers) > `3` && sort_by(evidence.list, &name)[0].name", None),
+        ("length(event.http.headers) > `3` && sort_by(evidence.profiles, &name)[0].name", None),
     ],
 )
 def test_expressions(when: str, reason: str | None) -> None:
@@ -178,7 +193,7 @@ def test_when_a_rule_is_hit(when: str, event: dict[str, Any], hit: bool) -> None
         ("event.error.code", {("event", "error", "code")}),
         ("event.error.family == 'http' && event.stage", {("event", "error", "family"), ("event", "stage")}),
         ("contains(`[1, 2]`, event.error.code)", {("event", "error", "code")}),
-        ("!(event.http.status) || evidence.tls.ok", {("event", "http", "status"), ("evidence", "tls", "ok")}),
+        ("!(event.http.status) || evidence.endpoint.ok", {("event", "http", "status"), ("evidence", "endpoint", "ok")}),
         ("event.[url, stage]", {("event", "url"), ("event", "stage")}),
         ("event.[url, stage].x", {("event", "url"), ("event", "stage")}),
         ("event.http.[status]", {("event", "http"), ("event", "http", "status")}),
@@ -187,9 +202,9 @@ def test_when_a_rule_is_hit(when: str, event: dict[str, Any], hit: bool) -> None
         ("event.*", {("event",)}),
         ("event.http.headers.*", {("event", "http", "headers")}),
         ("event.url | length(@)", {("event", "url")}),
-        ("sort_by(evidence.list, &name)[0].name", {("evidence", "list")}),
-        ("evidence.list[?name == 'x'].other", {("evidence", "list")}),
-        ("evidence.list[0].name", {("evidence", "list")}),
+        ("sort_by(evidence.profiles, &name)[0].name", {("evidence", "profiles")}),
+        ("evidence.profiles[?name == 'x'].other", {("evidence", "profiles")}),
+        ("evidence.profiles[0].name", {("evidence", "profiles")}),
         ("{a: event.url, b: event.stage}.a", {("event", "url"), ("event", "stage")}),
         ("@", {()}),
         ("@.event.url", {()}),
@@ -198,6 +213,11 @@ def test_when_a_rule_is_hit(when: str, event: dict[str, Any], hit: bool) -> None
 )
 def test_what_an_expression_reads(source: str, reads: set[tuple[str, ...]]) -> None:
     assert Expression(source).reads == reads
+
+
+def test_an_unknown_word_of_a_probe_is_refused() -> None:
+    with pytest.raises(RuleError, match=r"^rule mine: unknown probe failure 'too_old'; known are bad_url, name_not_re"):
+        load_rules([rule(probe={"failures": ["too_old"]})])
 
 
 def test_equal_failures_are_evaluated_once() -> None:

@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What probes have found out about a host, and which part of it belongs to an event. In prose: docs/data.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint, effective_port
+
+FailedStep = Literal["url", "dns", "proxy", "connect", "tls", "http", "scep", "clock"]
+# The words of endpoint_info. probe_failed: the module itself failed, which says nothing about the server.
+FailureWord = Literal[
+    "bad_url",
+    "name_not_resolved",
+    "dns_timeout",
+    "refused",
+    "unreachable",
+    "timeout",
+    "reset",
+    "proxy_unreachable",
+    "proxy_authentication",
+    "proxy_refused",
+    "untrusted_root",
+    "missing_intermediate",
+    "name_mismatch",
+    "expired",
+    "not_yet_valid",
+    "revoked",
+    "revocation_unreachable",
+    "wrong_usage",
+    "no_common_protocol",
+    "intercepted",
+    "client_certificate_wanted",
+    "tls_failed",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "busy",
+    "server_error",
+    "other_status",
+    "not_scep",
+    "clock_skew",
+    "probe_failed",
+]
+
+
+class Certificate(TypedDict):
+    """A certificate as every module returns it: thumbprint is SHA-1 in upper hex, sha256 lower hex, times ISO UTC."""
+
+    subject: str
+    issuer: str
+    serial_number: str
+    thumbprint: str
+    sha256: str
+    not_before: str
+    not_after: str
+    is_ca: bool
+    self_signed: bool
+    subject_key_identifier: str | None
+    authority_key_identifier: str | None
+    dns_names: list[str]
+    pem: str
+
+
+class StepError(TypedDict):
+    """The exception that a step met; the message is in the host's language."""
+
+    type: str | None
+    hresult: str | None
+    code: str | None
+    message: str | None
+
+
+class ProbeStep(TypedDict):
+    """A step of a probe; ``ok`` is null if it was not done."""
+
+    step: str
+    ok: bool | None
+    duration_ms: int | None
+    error: StepError | None
+
+
+class MissingIssuer(TypedDict):
+    """The issuer that a chain lacks."""
+
+    subject: str
+    key_identifier: str | None
+
+
+class Tls(TypedDict):
+    """The handshake: ``failures`` is all that is wrong with the certificate, worst first."""
+
+    protocol: str | None
+    presented: list[Certificate]
+    built: list[Certificate]
+    status: list[str]
+    policy_errors: list[str]
+    failures: list[FailureWord]
+    missing_issuer: MissingIssuer | None
+    client_certificate_requested: bool
+    negotiation: dict[str, Any] | None
+
+
+class EndpointEvidence(TypedDict):
+    """What happened when the host asked a SCEP service: an element of what endpoint_info returns as ``endpoints``."""
+
+    url: str
+    kind: Literal["ndes", "aik", "other"]
+    scheme: str | None
+    host: str | None
+    port: int | None
+    ok: bool
+    failed_step: FailedStep | None
+    failure: FailureWord | None
+    detail: str | None
+    duration_ms: int
+    steps: list[ProbeStep]
+    dns: dict[str, Any] | None
+    proxy: dict[str, Any] | None
+    tls: Tls | None
+    http: dict[str, Any] | None
+    ca_caps: list[str] | None
+    ca_certificates: list[Certificate] | None
+    clock_skew_seconds: float | None
+
+
+class HostEvidence(TypedDict, total=False):
+    """All evidence of a host.
+
+    Attributes:
+        endpoints: what endpoint_info found.
+        profiles: what profile_info found.
+        aik: what aik_info found.
+    """
+
+    endpoints: list[EndpointEvidence]
+    profiles: list[dict[str, Any]]
+    aik: dict[str, Any] | None
+
+
+class RuleEvidence(TypedDict):
+    """What a rule sees as ``evidence``: of the endpoints only the one that the event is about."""
+
+    endpoint: EndpointEvidence | None
+    profiles: list[dict[str, Any]]
+    aik: dict[str, Any] | None
+
+
+class EvidenceError(ValueError):
+    """Evidence that has not the shape of any."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        """Names the host and says what is wrong."""
+        super().__init__(f"the evidence of {host} can't be used: {reason}")
+
+
+def check_evidence(host: str, evidence: Any) -> None:
+    """Looks whether ``evidence`` is a host's.
+
+    Raises:
+        EvidenceError: it is not.
+    """
+    if not isinstance(evidence, Mapping):
+        raise EvidenceError(host, f"it must be a dict with endpoints, profiles and aik, not {type(evidence).__name__}")
+    unknown = sorted(str(key) for key in evidence if key not in HostEvidence.__annotations__)
+    if unknown:
+        raise EvidenceError(host, f"unknown key {unknown[0]!r}; known are aik, endpoints, profiles")
+    for key in ("endpoints", "profiles"):
+        items = evidence.get(key)
+        if items is not None and not (isinstance(items, list) and all(isinstance(item, Mapping) for item in items)):
+            raise EvidenceError(host, f"{key} must be a list of dicts")
+    if not isinstance(evidence.get("aik") or {}, Mapping):
+        raise EvidenceError(host, f"aik must be a dict, not {type(evidence['aik']).__name__}")
+
+
+def rule_evidence(evidence: HostEvidence, endpoint: Endpoint | None) -> RuleEvidence:
+    """Returns what a rule sees for an event about ``endpoint``."""
+    return {
+        "endpoint": endpoint_evidence(evidence, endpoint),
+        "profiles": evidence.get("profiles") or [],
+        "aik": evidence.get("aik"),
+    }
+
+
+def endpoint_evidence(evidence: HostEvidence, endpoint: Endpoint | None) -> EndpointEvidence | None:
+    """Returns what was found out about ``endpoint``: same scheme, host and port; among several the same path first."""
+    if endpoint is None or not endpoint["host"]:
+        return None
+    wanted = (endpoint["scheme"], endpoint["host"].rstrip("."), effective_port(endpoint["scheme"], endpoint["port"]))
+    fitting = [item for item in evidence.get("endpoints") or [] if _authority(item) == wanted]
+    path = (endpoint["path"] or "").casefold()
+    return next((item for item in fitting if item["url"].casefold().endswith(path)), fitting[0] if fitting else None)
+
+
+def _authority(probe: EndpointEvidence) -> tuple[str | None, str, int | None]:
+    host, scheme = (probe.get("host") or "").lower().rstrip("."), probe.get("scheme")
+    return scheme, host, effective_port(scheme, probe.get("port"))
+
+
+def failure_words(probe: EndpointEvidence | None) -> list[FailureWord]:
+    """Returns what failed, the worst first; nothing if nothing did, or if the probe itself failed."""
+    if not probe or not probe.get("failure") or probe["failure"] in (None, "probe_failed"):
+        return []
+    tls = probe.get("tls")
+    others = tls.get("failures") or [] if tls else []
+    return [probe["failure"], *(word for word in others if word != probe["failure"])]
+
+
+def probe_notes(probe: EndpointEvidence | None, *, contradicts: bool) -> list[str]:
+    """Returns the sentences that a probe of a finding's endpoint adds to it.
+
+    Args:
+        probe: what endpoint_info found, made after the failure.
+        contradicts: the probe fails at something else than the events did.
+    """
+    if not probe:
+        return []
+    detail = probe.get("detail") or "no detail is known."
+    if probe.get("ok"):
+        return [
+            "A probe from this host gets the right answers from this endpoint now. Whether enrolment works again, only"
+            " the next enrolment shows."
+        ]
+    words = failure_words(probe)
+    if not words:
+        return [f"The probe of this endpoint failed itself, so it says nothing about the server: {detail}"]
+    if contradicts:
+        return [f"A probe from this host does not bear out what the event says, it failed otherwise: {detail}"]
+    if len(words) > 1:
+        return [f"The server's certificate has more than one fault ({', '.join(words)}), and all have to be mended."]
+    return []
