@@ -16,7 +16,13 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import (
     load_rules,
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EvidenceError
-from ansible_collections.winpki.scep.plugins.plugin_utils.plain import as_data, plain, plain_items, type_name
+from ansible_collections.winpki.scep.plugins.plugin_utils.plain import (
+    as_data,
+    no_garbage_collection,
+    plain,
+    plain_items,
+    type_name,
+)
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
 
 DOCUMENTATION = r"""
@@ -263,8 +269,9 @@ def _classify_events(
             raise AnsibleFilterError(f"classify_events: {name} must be a dict by host, not {type_name(value)}")
     try:
         loaded = load_rules(plain(rules))
-        findings = classify_events(plain_items(events), loaded, plain(hosts or {}), plain(evidence or {}))
-        return as_data(cast("list[Any]", findings), events)
+        known, probed = plain(hosts or {}), plain(evidence or {})
+        with no_garbage_collection():
+            return as_data(classify_events(plain_items(events), loaded, known, probed), events)
     except (RuleError, NotParsedError, EvidenceError, MissingLibraryError) as error:
         raise AnsibleFilterError(f"classify_events: {error}") from error
 

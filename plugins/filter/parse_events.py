@@ -10,7 +10,12 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import NotAnEventError, parse_events
-from ansible_collections.winpki.scep.plugins.plugin_utils.plain import as_data, plain_items, type_name
+from ansible_collections.winpki.scep.plugins.plugin_utils.plain import (
+    as_data,
+    no_garbage_collection,
+    plain_items,
+    type_name,
+)
 
 DOCUMENTATION = r"""
 name: parse_events
@@ -204,7 +209,8 @@ def _parse_events(raw: Iterable[Any]) -> Any:
     if not isinstance(raw, (list, tuple)):
         raise AnsibleFilterError(f"parse_events: the input must be a list of raw events, not {type_name(raw)}")
     try:
-        return as_data(parse_events(plain_items(raw)))
+        with no_garbage_collection():
+            return as_data(parse_events(plain_items(raw)), raw)
     except NotAnEventError as error:
         raise AnsibleFilterError(f"parse_events: {error}") from error
 

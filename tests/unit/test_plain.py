@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from datetime import datetime, timezone
 from typing import Any
 
@@ -72,8 +74,31 @@ def test_without_tags_texts_that_look_like_templates_are_wrapped(monkeypatch: py
     wrapped: list[str] = []
     monkeypatch.setattr(module, "TEMPLATES_ARE_TAGGED", False)
     monkeypatch.setattr(module, "_UNSAFE", lambda text: wrapped.append(text) or text)
-    assert module.as_data(NESTED) == NESTED
+    assert module.as_data([NESTED], []) == [NESTED]
     assert wrapped == ["{{ not a template }}"]
+
+
+def test_garbage_is_looked_for_again_afterwards() -> None:
+    with contextlib.suppress(ValueError), module.no_garbage_collection():
+        assert not gc.isenabled()
+        raise ValueError
+    assert gc.isenabled()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_result_is_not_rendered_again() -> None:
+    """What a filter gives is put into a list of the kind that it was given, which takes it as it is."""
+    given: list[Any] = []
+
+    def result(value: Any) -> Any:
+        given.append(module.as_data([NESTED, {"t": "{{ other }}"}], value))
+        return given[0]
+
+    templar = Templar(variables={"value": [1], "other": "x"})
+    templar.environment.filters["result"] = result
+    assert templar.template(trust_as_template("{{ value | result }}")) == [NESTED, {"t": "{{ other }}"}]
+    assert type(given[0]).__name__ == "_AnsibleLazyTemplateList"
+    assert templar.template(trust_as_template("{{ (value | result)[1].t }}")) == "{{ other }}"
 
 
 @pytest.mark.parametrize(
