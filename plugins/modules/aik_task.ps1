@@ -1,0 +1,224 @@
+#!powershell
+
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+#AnsibleRequires -CSharpUtil Ansible.Basic
+#AnsibleRequires -PowerShell ..module_utils._Aik
+#AnsibleRequires -PowerShell ..module_utils._AikReach
+#AnsibleRequires -PowerShell ..module_utils._AikTask
+#AnsibleRequires -PowerShell ..module_utils._Change
+#AnsibleRequires -PowerShell ..module_utils._Undo
+
+$spec = @{
+    options = @{
+        force = @{ type = 'bool'; default = $false }
+        isolated_network = @{ type = 'bool'; default = $false }
+        role = @{ type = 'str' }
+        state = @{ type = 'str'; choices = @('disabled', 'enabled') }
+        timeout = @{ type = 'float'; default = 15.0 }
+        undo = @{ type = 'str' }
+        urls = @{ type = 'list'; elements = 'str' }
+    }
+    mutually_exclusive = @(
+        , @('state', 'undo')
+        , @('undo', 'urls')
+    )
+    required_one_of = @(
+        , @('state', 'undo')
+    )
+    supports_check_mode = $true
+}
+
+$module = [Ansible.Basic.AnsibleModule]::Create($args, $spec)
+
+$force = $module.Params.force
+$isolatedNetwork = $module.Params.isolated_network
+$role = $module.Params.role
+$state = $module.Params.state
+$timeout = $module.Params.timeout
+$undo = $module.Params.undo
+$urls = [string[]]@($module.Params.urls | Where-Object -FilterScript { $null -ne $_ })
+
+$module.Result.changed = $false
+$module.Result.change_id = $null
+$module.Result.before = $null
+$module.Result.after = $null
+$module.Result.undo = $null
+$module.Result.probes = @()
+$module.Result.had_success = $null
+
+$outcome = @{ half_done = $false }
+
+Function New-Refusal {
+    param ([string]$Reason, [string]$Message)
+
+    [PSCustomObject]@{ Reason = $Reason; Message = $Message }
+}
+
+Function Assert-NoRefusal {
+    param ([AllowEmptyCollection()][object[]]$Refusal)
+
+    if ($Refusal.Count -eq 0) { return }
+    $module.Result.refused = $true
+    $module.Result.reason = $Refusal[0].Reason
+    $module.Result.refusals = @(foreach ($one in $Refusal) { [ordered]@{ reason = $one.Reason; message = $one.Message } })
+    throw "Refused, nothing was changed. $($Refusal.Message -join ' ')"
+}
+
+Function Assert-Option {
+    if (-not ($timeout -gt 0 -and $timeout -le 300)) {
+        throw "timeout: $timeout is not possible; it has to be more than 0 and at most 300 seconds."
+    }
+    if ($urls.Count -gt 20) { throw "urls: $($urls.Count) are too many; give at most 20." }
+}
+
+Function Get-TaskState {
+    <#
+    .SYNOPSIS
+    The task as it stands in results and undo records.
+    #>
+    $found = Get-ScepAikTask
+    if ($found.Reason) { Assert-NoRefusal -Refusal @(New-Refusal -Reason $found.Reason -Message $found.Message) }
+    [ordered]@{ task = $found.Fact.path; enabled = $found.Fact.enabled }
+}
+
+Function Get-ReachRefusal {
+    <#
+    .SYNOPSIS
+    Probes the service by each name that is known, and says what speaks against an isolated network.
+    #>
+    param ([AllowEmptyCollection()][string[]]$Url, [System.Collections.Generic.List[string]]$Note)
+
+    if ($Url.Count -eq 0) {
+        $why = $(if ($Note.Count -gt 0) { " $($Note -join ' ')" } else { '' })
+        return New-Refusal -Reason 'no_probe_target' -Message (
+            'No AIK service is known that could be probed: name it in urls, as it stands in the event, because no host name ' +
+            "follows from an endorsement key certificate of this TPM.$why")
+    }
+    $probes = @(Get-ScepAikReach -Url $Url -Timeout $timeout)
+    $module.Result.probes = [object[]]$probes
+    foreach ($probe in $probes) {
+        if ($probe.reached) {
+            New-Refusal -Reason 'aik_service_reached' -Message (
+                "This host reaches the AIK service $($probe.host), so its network is not isolated, and the failures have another " +
+                "cause: leave the task enabled. $($probe.detail)".TrimEnd())
+        }
+        elseif ($null -eq $probe.reached -and -not $force) {
+            New-Refusal -Reason 'aik_service_uncertain' -Message (
+                "It is not sure that this host can't reach the AIK service $($probe.host): $($probe.detail) Mend that first, " +
+                'or set force if the network is isolated nevertheless.')
+        }
+    }
+}
+
+Function Get-DisableRefusal {
+    $notes = New-Object -TypeName System.Collections.Generic.List[string]
+    $tpm = Get-ScepTpm -Note $notes
+    $endorsementKey = Get-ScepEndorsementKey -Tpm $tpm -Note $notes
+    $targets = @(ConvertTo-ScepAikUrl -Url $urls -HostName @(Get-ScepAikHostName -EndorsementKey $endorsementKey))
+
+    $stateNotes = New-Object -TypeName System.Collections.Generic.List[string]
+    $history = Get-ScepAikHistory -Tpm $tpm -State (Get-ScepAikState -Note $stateNotes)
+    $module.Result.had_success = $history.HadSuccess
+    if ($history.HadSuccess -and -not $force) {
+        New-Refusal -Reason 'aik_certificate_had' -Message (
+            "This host has had an AIK certificate, so it was not always isolated, and something may use it: " +
+            "$($history.Reason) Set force if it has been moved to an isolated network for good.")
+    }
+    Get-ReachRefusal -Url $targets -Note $notes
+}
+
+Function ConvertTo-DiffText {
+    param ([System.Collections.IDictionary]$State)
+
+    '{0}: {1}{2}' -f $State['task'], $(if ($State['enabled']) { 'enabled' } else { 'disabled' }), "`n"
+}
+
+Function Set-Outcome {
+    param ([System.Collections.IDictionary]$Before, [System.Collections.IDictionary]$After)
+
+    $module.Result.changed = $Before['enabled'] -ne $After['enabled']
+    $module.Result.before = $Before
+    $module.Result.after = $After
+    if ($module.DiffMode) {
+        $module.Diff.before = ConvertTo-DiffText -State $Before
+        $module.Diff.after = ConvertTo-DiffText -State $After
+    }
+}
+
+Function Invoke-TaskChange {
+    param ([System.Collections.IDictionary]$Record, [string]$State, $Before, $After)
+
+    $change = @{
+        Record = $Record
+        State = $State
+        Apply = { Set-ScepAikTask -Enabled $After['enabled'] }
+        Restore = { Set-ScepAikTask -Enabled $Before['enabled'] }
+    }
+    $failure = Invoke-ScepChange @change
+    if ($null -ne $failure) {
+        if ($failure.HalfDone) {
+            $outcome.half_done = $true
+            $module.Result.change_id = $Record['change_id']
+            $module.Result.undo = $Record
+        }
+        throw $failure.Message
+    }
+}
+
+Function Set-Task {
+    Assert-Option
+    $null = ConvertTo-ScepAikUrl -Url $urls
+    if ($state -eq 'disabled' -and -not $isolatedNetwork) {
+        Assert-NoRefusal -Refusal @(New-Refusal -Reason 'isolated_network_not_declared' -Message (
+                'The task is disabled only where isolated_network is true: set it if this host has no internet access by ' +
+                'design, and nothing on it needs an AIK certificate.'))
+    }
+    $before = Get-TaskState
+    $after = [ordered]@{ task = $before['task']; enabled = $state -eq 'enabled' }
+    # What is disabled already needs no reason.
+    if ($before['enabled'] -and -not $after['enabled']) { Assert-NoRefusal -Refusal @(Get-DisableRefusal) }
+    Set-Outcome -Before $before -After $after
+    if ($module.CheckMode -or -not $module.Result.changed) { return }
+
+    $record = New-ScepUndoRecord -Module 'aik_task' -Role $role -Before $before -After $after
+    Invoke-TaskChange -Record $record -State 'done' -Before $before -After $after
+    $module.Result.change_id = $record['change_id']
+    $module.Result.undo = $record
+}
+
+Function Undo-Change {
+    $record = Get-ScepUndoRecord -ChangeId $undo -Module 'aik_task'
+    $current = Get-TaskState
+    $step = Get-ScepUndoStep -Record $record -Current $current
+    if ($step.Differences.Count -gt 0) {
+        Assert-NoRefusal -Refusal @(New-Refusal -Reason 'changed_since' -Message (
+                "The task is not as the change $undo left it: $($step.Differences -join ' ') Set it with state."))
+    }
+    $target = $(if ($step.Restore) { $record['before'] } else { $current })
+    Set-Outcome -Before $current -After $target
+    if ($module.CheckMode -or -not $step.Mark) { return }
+
+    Invoke-TaskChange -Record $record -State 'undone' -Before $current -After $target
+    if ($module.Result.changed) {
+        $module.Result.change_id = $undo
+        $module.Result.undo = $record
+    }
+}
+
+$problem = $null
+try {
+    if ($null -ne $undo) { Undo-Change }
+    else { Set-Task }
+}
+catch {
+    $problem = $_
+}
+if ($null -ne $problem) {
+    $module.Result.changed = $outcome.half_done
+    $module.Result.after = $null
+    $module.FailJson($problem.Exception.Message, $problem)
+}
+$module.ExitJson()
