@@ -16,11 +16,12 @@ from types import FrameType
 
 import yaml
 
-from tests.lab.build import build, repeated
+from tests.lab.build import scenario_fleet
 from tests.lab.engine import REPOSITORY, EngineNotFoundError, find_engine
 from tests.lab.fleet import Fleet
+from tests.lab.node import ScenarioError
 from tests.lab.playbook import ansible_environment, program
-from tests.lab.scenario import DEFAULT, ScenarioError, load
+from tests.lab.scenario import DEFAULT, load_scenario
 
 OUTPUT = REPOSITORY / "triage-out"
 DEMO_FORKS = 10
@@ -40,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up.add_argument("--https", action="store_true", help="WinRM over HTTPS, with a certificate authority of the lab's")
     up.add_argument("--write-inventory", type=Path, metavar="FILE", help="write the inventory there, not to the screen")
     up.add_argument("--minutes", type=_positive, default=60, metavar="N", help="stop after this time, default 60")
+    up.add_argument(
+        "--enrol-every", type=_positive, metavar="SECONDS", help="let the hosts enrol for certificates by themselves"
+    )
     up.set_defaults(run=_up)
     demo.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help="default: %(default)s")
     demo.set_defaults(run=_demo)
@@ -62,6 +66,8 @@ def _up(options: argparse.Namespace) -> int:
             sys.stdout.flush()
         else:
             fleet.write_inventory(options.write_inventory)
+        if options.enrol_every is not None:
+            fleet.enrol_every(options.enrol_every)
         _say(f"{len(fleet.hosts)} simulated hosts for at most {options.minutes} minutes; Ctrl-C stops them.")
         threading.Event().wait(options.minutes * 60)
     return 0
@@ -81,20 +87,9 @@ def _demo(options: argparse.Namespace) -> int:
         return _ansible("winpki.scep.triage", "-i", inventory, "--forks", str(DEMO_FORKS), *output)
 
 
-@contextlib.contextmanager
-def _running(fleet: Fleet, folder: tempfile.TemporaryDirectory[str]) -> Iterator[Fleet]:
-    with folder, fleet:
-        yield fleet
-
-
 def _fleet(scenario: Path, count: int | None, *, https: bool) -> contextlib.AbstractContextManager[Fleet]:
     engine = find_engine()
-    hosts = load(scenario)
-    folder = tempfile.TemporaryDirectory(prefix="winpki-lab-")
-    path = Path(folder.name)
-    return _running(
-        Fleet(build(repeated(hosts, count or len(hosts)), path / "hosts"), engine, path, https=https), folder
-    )
+    return scenario_fleet(load_scenario(scenario), engine, count=count, https=https)
 
 
 def _ansible(*arguments: str) -> int:

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lab import pki
-from tests.lab.ndes import CAPABILITIES
+from tests.lab.ndes import CAPABILITIES, issue
 from tests.lab.site import Answer, Request, Site, error_page
 
 DOMAIN = "microsoftaik.azure.net"
@@ -92,4 +92,6 @@ class AikService:
             return Answer(200, "\n".join(CAPABILITIES).encode(), "text/plain")
         if request.operation == "GetCACert":
             return Answer(200, self.issuing.certificate.public_bytes(pki.DER), "application/x-x509-ca-cert")
+        if request.operation == "PKIOperation" and request.method == "POST":
+            return issue(self.issuing, request)
         return error_page(400)

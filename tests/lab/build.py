@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from tests.lab.engine import Runner
 from tests.lab.events import FIELDS, Event, background_event, enrolment_event, forwarded, stamp
-from tests.lab.fleet import FleetHost
+from tests.lab.fleet import Fleet, FleetHost
 from tests.lab.host import LogConfig, host_time, write_host, write_log
-from tests.lab.scenario import Happening, HostScenario, LogSettings, Source
+from tests.lab.scenario import Happening, HostScenario, LogSettings, Scenario, Source
+from tests.lab.sites import Sites
+from tests.lab.state import write_state
 
 _LOG_CLEARED = 15011
 
@@ -21,12 +27,41 @@ def repeated(hosts: Sequence[HostScenario], count: int) -> list[HostScenario]:
     return [replace(hosts[place], name=f"{hosts[place].name}{f'-{turn + 1}' * bool(turn)}") for turn, place in rounds]
 
 
-def build(hosts: Iterable[HostScenario], folder: Path) -> list[FleetHost]:
-    """Writes the hosts' folders below ``folder``."""
-    return [_host(host, folder / host.name) for host in hosts]
+def build(hosts: Iterable[HostScenario], folder: Path, sites: Sites | None = None) -> list[FleetHost]:
+    """Writes the hosts' folders below ``folder``; ``sites`` are those of the scenario, running."""
+    return [_host(host, folder / host.name, sites or Sites()) for host in hosts]
 
 
-def _host(host: HostScenario, folder: Path) -> FleetHost:
+@contextlib.contextmanager
+def scenario_fleet(
+    scenario: Scenario,
+    runner: Runner,
+    *,
+    folder: Path | None = None,
+    count: int | None = None,
+    https: bool = False,
+    **settings: Any,
+) -> Iterator[Fleet]:
+    """Starts the sites and hosts of a scenario, and stops them.
+
+    Args:
+        scenario: as loaded.
+        runner: the engine.
+        folder: for all that is written; a temporary one if None.
+        count: how many hosts; all by default.
+        https: WinRM over HTTPS.
+        **settings: further ones of Fleet.
+    """
+    with contextlib.ExitStack() as stack:
+        path = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="winpki-lab-")))
+        sites = stack.enter_context(Sites(scenario.sites))
+        hosts = build(repeated(scenario.hosts, count or len(scenario.hosts)), path / "hosts", sites)
+        variables = {"lab_sites": sites.write(path / "sites")} if scenario.sites else {}
+        fleet = Fleet(hosts, runner, path, https=https, variables=variables, sites=sites, **settings)
+        yield stack.enter_context(fleet)
+
+
+def _host(host: HostScenario, folder: Path, sites: Sites) -> FleetHost:
     if not host.down:
         clock = host.clock.total_seconds()
         write_host(
@@ -41,7 +76,10 @@ def _host(host: HostScenario, folder: Path) -> FleetHost:
         write_log(folder, _application(host, now), config=_config(host.log))
         if host.sources:
             write_log(folder, _collected(host.sources, now), log="ForwardedEvents")
-    return FleetHost(host.name, folder, down=host.down, groups=host.groups, variables=host.variables)
+        write_state(folder, host.name, host.state, sites, now)
+    return FleetHost(
+        host.name, folder, down=host.down, groups=host.groups, variables=host.variables, faults=host.faults
+    )
 
 
 def _config(log: LogSettings) -> LogConfig:

@@ -16,10 +16,14 @@ from typing import Any
 import yaml
 
 from tests.lab.engine import Runner
+from tests.lab.enrolment import Enrolment
 from tests.lab.events import Event
+from tests.lab.faults import Fault, Faults
 from tests.lab.host import LogConfig, write_host, write_log
 from tests.lab.pki import Authority
+from tests.lab.programs import enrol_as_host
 from tests.lab.service import ShellService
+from tests.lab.sites import Sites
 from tests.lab.web import Handler, WebServer, basic_authentication
 
 USER = "Administrator"
@@ -43,6 +47,7 @@ class FleetHost:
         down: whether nothing listens at its address.
         groups: inventory groups, besides the one that all are in.
         variables: inventory variables of its own.
+        faults: in its conversations, from the start.
     """
 
     name: str
@@ -50,6 +55,7 @@ class FleetHost:
     down: bool = False
     groups: tuple[str, ...] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
 
 
 class Fleet:
@@ -62,6 +68,8 @@ class Fleet:
         https: over TLS, with a certification authority of this fleet's own.
         processes: how many commands run at once, over all hosts; the rest wait.
         password: of the user on every host; without one, a new one is made.
+        variables: inventory variables of all hosts.
+        sites: what the hosts reach, to be changed while they run; started and stopped by whoever made them.
     """
 
     def __init__(
@@ -73,6 +81,8 @@ class Fleet:
         https: bool = False,
         processes: int | None = None,
         password: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        sites: Sites | None = None,
     ) -> None:
         names = [host.name for host in hosts]
         if len(set(names)) < len(names) or not 0 < len(names) <= _HOSTS_IN_A_BLOCK:
@@ -81,6 +91,7 @@ class Fleet:
         self.user = USER
         self.password = password or secrets.token_urlsafe(15)
         self.https = https
+        self.sites = sites or Sites()
         self.inventory_path = folder / "inventory.yml"
         self.addresses: dict[str, str] = {}
         self.port = 0
@@ -91,6 +102,8 @@ class Fleet:
         self._authority: Authority | None = None
         self._server = WebServer()
         self._services: list[ShellService] = []
+        self._variables = dict(variables or {})
+        self._faults = {host.name: Faults(host.faults) for host in self.hosts}
         self._claim: socket.socket | None = None
         self._stopped = threading.Event()
 
@@ -130,6 +143,8 @@ class Fleet:
     def stop(self) -> None:
         """Ends all commands and connections; can be called twice."""
         self._stopped.set()
+        for faults in self._faults.values():
+            faults.close()
         self.close_shells()
         self._server.stop()
         if self._claim is not None:
@@ -145,6 +160,44 @@ class Fleet:
         for service in self._services:
             service.close_idle(seconds)
 
+    def inject(self, host: str, fault: Fault) -> None:
+        """Puts a fault into the conversations of a host."""
+        self._faults[host].inject(fault)
+
+    def clear_faults(self, host: str) -> None:
+        """Takes all faults of a host out."""
+        self._faults[host].clear()
+
+    def met_faults(self, host: str) -> list[tuple[Fault, str]]:
+        """What has happened to a host's conversations: the fault and the operation that it met."""
+        return list(self._faults[host].met)
+
+    def enrol(self, host: str, profile: str | None = None) -> list[Enrolment]:
+        """Lets a host enrol now: for one profile, or for all that it would by itself as time goes by.
+
+        Raises:
+            LookupError: there is no such host, or it is down, or it has no such profile.
+        """
+        found = next((each for each in self.hosts if each.name == host and not each.down), None)
+        if found is None:
+            raise LookupError(f"{host} is not a host of this fleet that is up")
+        return enrol_as_host(self._runner, found.folder, profile)
+
+    def enrol_all(self) -> dict[str, list[Enrolment]]:
+        """Lets every host that is up enrol, one after another."""
+        return {host.name: self.enrol(host.name) for host in self.hosts if not host.down}
+
+    def enrol_every(self, seconds: float) -> None:
+        """Lets the hosts enrol by themselves, from now until the fleet is stopped."""
+
+        def watch() -> None:
+            while not self._stopped.wait(seconds):
+                for host in self.hosts:
+                    if not host.down and not self._stopped.is_set():
+                        self.enrol(host.name)
+
+        threading.Thread(target=watch, name="enrolment", daemon=True).start()
+
     def inventory(self) -> dict[str, Any]:
         """The inventory, ready for ``ansible -i`` when written as YAML."""
         variables: dict[str, Any] = {
@@ -156,6 +209,7 @@ class Fleet:
             "ansible_winrm_transport": "basic",
             # A proxy in the environment is not for these addresses.
             "ansible_winrm_proxy": None,
+            **self._variables,
         }
         if self._authority is not None:
             variables["ansible_winrm_server_cert_validation"] = "validate"
@@ -181,7 +235,8 @@ class Fleet:
     def _handler(self, host: FleetHost) -> Handler:
         service = ShellService(host.name, host.folder, self._runner, self._places)
         self._services.append(service)
-        return basic_authentication(service.handle, self.user, self.password)
+        handler = basic_authentication(service.handle, self.user, self.password)
+        return self._faults[host.name].around(handler, host.name)
 
     def _tls(self, name: str, address: str) -> ssl.SSLContext | None:
         if self._authority is None:

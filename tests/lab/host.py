@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.lab import programs
 from tests.lab.events import Event, line, stamp
 
 _LCIDS = {"en-US": 1033, "de-DE": 1031}
@@ -92,6 +93,7 @@ def write_host(
         (folder / "clock").write_text(f"{clock_seconds:+}\n", encoding="ascii")
     _write_json(folder / "eventlogs" / "_host.json", {"language": language, "noPublisher": no_publisher})
     _write_operating_system(folder, language, host_time(clock_seconds) - started)
+    programs.install(folder)
     return folder
 
 

@@ -7,12 +7,14 @@ r"""An NDES played for the lab: the SCEP service of a Windows CA over HTTP and H
         ndes.url("https")
 
 It answers GetCACaps and GetCACert as Windows Server does: three certificates in a certs-only PKCS#7, the two of the
-registration authority among them. It issues nothing. What Windows answers to GetCACaps, and that a bare GET of
-mscep.dll gives 403: Microsoft's Intune documentation and bug reports of SCEP clients.
+registration authority among them. PKIOperation is short: a bare PKCS#10 request is answered with the bare certificate,
+or with why there is none, instead of signed and enveloped messages. What Windows answers to GetCACaps, and that a bare
+GET of mscep.dll gives 403: Microsoft's Intune documentation and bug reports of SCEP clients.
 """
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import tempfile
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from tests.lab import pki
@@ -30,6 +33,8 @@ CAPABILITIES = ("POSTPKIOperation", "Renewal", "SHA-512", "SHA-256", "SHA-1", "D
 PATH = "/certsrv/mscep/mscep.dll/pkiclient.exe"
 ADMIN_PATH = "/certsrv/mscep_admin"
 CRL_FOLDER = "/CertEnroll"
+PKI_MESSAGE = "application/x-pki-message"
+BAD_REQUEST = 2
 
 CHAINS = (
     "good",
@@ -98,6 +103,8 @@ class Ndes:
     Attributes:
         capabilities: the lines that GetCACaps answers.
         single_certificate: GetCACert answers with the CA's certificate alone, as servers without an RA do.
+        https_only: SCEP over HTTP is answered with 403, as by a site that wants TLS.
+        refusal: the FailInfo that every request is refused with; None to issue what is asked for.
         site: modes, clock and what was asked.
     """
 
@@ -110,6 +117,7 @@ class Ndes:
         https_port: int | None = 0,
         authorities: Pki | None = None,
         capabilities: Sequence[str] = CAPABILITIES,
+        organization: str = "Lab",
     ) -> None:
         """Bind the ports, 0 for any that is free; HTTP is always served, as the revocation lists come over it.
 
@@ -120,10 +128,13 @@ class Ndes:
         self._chain = "good"
         self.capabilities = capabilities
         self.single_certificate = False
+        self.https_only = False
+        self.refusal: int | None = None
+        self._leaves: dict[str, pki.Leaf] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="ndes-")
         self._contexts: dict[str, ssl.SSLContext] = {}
         self.site = Site(self._answer, address, http_port=http_port, https_port=https_port, tls=self._context)
-        self.pki = authorities or Pki(f"http://{address}:{self.site.port('http')}")
+        self.pki = authorities or Pki(f"http://{address}:{self.site.port('http')}", organization)
 
     @property
     def chain(self) -> str:
@@ -203,8 +214,15 @@ class Ndes:
             self._contexts[chain] = self._build(chain)
         return self._contexts[chain]
 
+    @property
+    def served(self) -> pki.Leaf:
+        """The certificate that the server presents with the present chain."""
+        if self._chain not in self._leaves:
+            self._leaves[self._chain] = self.leaf(self._chain)
+        return self._leaves[self._chain]
+
     def _build(self, chain: str) -> ssl.SSLContext:
-        leaf = self.leaf(chain)
+        leaf = self.served
         path = Path(self._folder.name) / f"{chain}.pem"
         leaf.write(path, chain=chain != "missing_intermediate")
         if chain == "unknown_root_sent":
@@ -232,10 +250,14 @@ class Ndes:
             return error_page(401)
         if not path.startswith("/certsrv/mscep/mscep.dll"):
             return error_page(404)
+        if self.https_only and request.scheme == "http":
+            return error_page(403)
         if request.operation == "GetCACaps":
             return Answer(200, "".join(f"{line}\n" for line in self.capabilities).encode("ascii"), "text/plain")
         if request.operation == "GetCACert":
             return self._ca_certificates()
+        if request.operation == "PKIOperation" and request.method == "POST":
+            return issue(self.pki.issuing, request, self.refusal)
         return error_page(403 if not request.operation else 400)
 
     def _ca_certificates(self) -> Answer:
@@ -246,6 +268,18 @@ class Ndes:
         certificates.append(self.pki.issuing.certificate)
         body = pkcs7.serialize_certificates(certificates, pki.DER)
         return Answer(200, body, "application/x-x509-ca-ra-cert")
+
+
+def issue(authority: pki.Authority, request: Request, refusal: int | None = None) -> Answer:
+    """Answer a PKIOperation: with a certificate, or as failed with this FailInfo (2: bad request)."""
+    if refusal is None:
+        try:
+            signed = authority.sign_request(x509.load_der_x509_csr(request.body))
+        except (ValueError, TypeError):
+            refusal = BAD_REQUEST
+        else:
+            return Answer(200, signed.public_bytes(pki.DER), PKI_MESSAGE)
+    return Answer(200, json.dumps({"pkiStatus": 2, "failInfo": refusal}).encode(), PKI_MESSAGE)
 
 
 def closed_port(address: str = "127.0.0.1") -> int:

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 KeyType = Literal["ec", "rsa"]
 Days = tuple[float, float]  # from and to, in days from now
 
@@ -141,7 +142,7 @@ class Authority:
             organization: the subject's O, none by default.
         """
         key = new_key(key_type)
-        builder = _builder(_name(common_name, organization), key, validity)
+        builder = _builder(_name(common_name, organization), key.public_key(), validity)
         names: list[x509.GeneralName] = [
             x509.DNSName(name) for name in ([common_name] if dns_names is None else dns_names)
         ]
@@ -153,6 +154,16 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         builder = builder.add_extension(_key_usage(digital_signature=True, key_encipherment=key_type == "rsa"), True)
         return Leaf(self._sign(builder, crl_url), key, issuers=self.chain)
+
+    def sign_request(self, request: x509.CertificateSigningRequest, *, validity: Days = VALID) -> x509.Certificate:
+        """Issue a client's certificate for what a PKCS#10 request asks."""
+        public_key = request.public_key()
+        if not isinstance(public_key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)):
+            raise TypeError(f"a key on a curve or an RSA key is needed, not {public_key}")
+        builder = _builder(request.subject, public_key, validity)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([CLIENT_AUTH]), False)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        return self._sign(builder.add_extension(_key_usage(digital_signature=True), True), None)
 
     @property
     def chain(self) -> tuple[x509.Certificate, ...]:
@@ -218,20 +229,20 @@ def _name(common_name: str, organization: str | None) -> x509.Name:
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: x509.Name, key: Key, validity: Days) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, key: PublicKey, validity: Days) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .public_key(key.public_key())
+        .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(_now() + timedelta(days=validity[0]))
         .not_valid_after(_now() + timedelta(days=validity[1]))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)
     )
 
 
 def _ca_builder(subject: x509.Name, key: Key, validity: Days, *, path_length: int | None) -> x509.CertificateBuilder:
-    builder = _builder(subject, key, validity)
+    builder = _builder(subject, key.public_key(), validity)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), True)
     return builder.add_extension(_key_usage(digital_signature=True, key_cert_sign=True, crl_sign=True), True)
 

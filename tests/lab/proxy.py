@@ -8,6 +8,7 @@ with Proxy({"ndes01.lab.example": "127.0.0.21"}) as proxy:
 from __future__ import annotations
 
 import contextlib
+import re
 import selectors
 import socket
 import socketserver
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 
 CONNECT_SECONDS = 5.0
 HOLD_SECONDS = 30.0
+_LENGTH = re.compile(rb"^content-length: *([0-9]{1,7})\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 class Proxy:
@@ -103,7 +105,9 @@ class _Conversation(socketserver.StreamRequestHandler):
                 self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 path = f"{url.path or '/'}?{url.query}"
-                server.sendall(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n".encode("iso-8859-1") + head)
+                length = _LENGTH.search(head)
+                body = self.rfile.read(int(length[1])) if length else b""
+                server.sendall(f"{method} {path} HTTP/1.1\r\nConnection: close\r\n".encode("iso-8859-1") + head + body)
             _relay(self.request, server)
         return None
 

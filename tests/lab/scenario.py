@@ -1,4 +1,4 @@
-"""Reads a scenario file: which hosts there are and what is wrong with each. scenarios/default.yml shows all of it."""
+"""Reads a scenario file: which hosts there are, which sites they enrol at, and what is wrong with each."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any
 
 import yaml
 
+from tests.lab.faults import Fault, read_fault
+from tests.lab.node import Node, ScenarioError
+from tests.lab.site_scenario import SiteScenario, site
+from tests.lab.state_scenario import HostState, state
+
 DEFAULT = Path(__file__).parent / "scenarios" / "default.yml"
 LANGUAGES = ("en-US", "de-DE")
-_DURATION = re.compile(r"(-?)(\d+)([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,14}")
 _FIELDS = ("context", "url", "message_text", "method", "stage", "error_code")
-
-
-class ScenarioError(Exception):
-    """A scenario that cannot be used; the message names the file, the host and the key."""
 
 
 @dataclass(frozen=True)
@@ -83,77 +82,24 @@ class HostScenario:
     log: LogSettings = LogSettings()
     happenings: tuple[Happening, ...] = ()
     sources: tuple[Source, ...] = ()
+    state: HostState = field(default_factory=HostState)
+    faults: tuple[Fault, ...] = ()
 
 
-class _Node:
-    """A mapping of the file, read key by key; what is left over at the end is a mistake."""
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario file: its hosts, and the sites that they reach."""
 
-    def __init__(self, value: object, where: str) -> None:
-        if not isinstance(value, dict):
-            raise ScenarioError(f"{where}: a mapping is needed, not {value!r}")
-        self._left = dict(value)
-        self.where = where
-
-    def rest(self) -> dict[str, Any]:
-        """What is left, for a mapping whose keys are names of the user's."""
-        left, self._left = self._left, {}
-        return left
-
-    def take(self, key: str) -> Any:
-        return self._left.pop(key, None)
-
-    def wrong(self, key: str, what: str) -> ScenarioError:
-        return ScenarioError(f"{self.where}: {key}: {what}")
-
-    def text(self, key: str) -> str | None:
-        value = self.take(key)
-        if value is not None and not isinstance(value, str):
-            raise self.wrong(key, f"text is needed, not {value!r}")
-        return value
-
-    def choice(self, key: str, among: tuple[str, ...]) -> str | None:
-        value = self.text(key)
-        if value is not None and value not in among:
-            raise self.wrong(key, f"one of {', '.join(among)} is needed, not {value!r}")
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.take(key)
-        if value is not None and not isinstance(value, bool):
-            raise self.wrong(key, f"true or false is needed, not {value!r}")
-        return default if value is None else value
-
-    def number(self, key: str, least: int) -> int | None:
-        value = self.take(key)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise self.wrong(key, f"a whole number from {least} up is needed, not {value!r}")
-        return value
-
-    def duration(self, key: str, *, signed: bool = False) -> timedelta | None:
-        value = self.take(key)
-        if value is None:
-            return None
-        found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-        if found is None or (found[1] and not signed):
-            raise self.wrong(key, f"a duration such as 90s, 15m, 2h or 3d is needed, not {value!r}")
-        return timedelta(**{_UNITS[found[3]]: int(found[1] + found[2])})
-
-    def nodes(self, key: str) -> list[_Node]:
-        value = self.take(key)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise self.wrong(key, f"a list is needed, not {value!r}")
-        return [_Node(entry, f"{self.where}: {key} {number}") for number, entry in enumerate(value, 1)]
-
-    def finish(self) -> None:
-        if self._left:
-            raise ScenarioError(f"{self.where}: {', '.join(map(str, self._left))}: there is no such key")
+    hosts: tuple[HostScenario, ...]
+    sites: tuple[SiteScenario, ...] = ()
 
 
 def load(path: Path = DEFAULT) -> list[HostScenario]:
+    """The hosts of a scenario; as load_scenario()."""
+    return list(load_scenario(path).hosts)
+
+
+def load_scenario(path: Path = DEFAULT) -> Scenario:
     """Reads and checks a scenario.
 
     Raises:
@@ -164,20 +110,21 @@ def load(path: Path = DEFAULT) -> list[HostScenario]:
         document = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ScenarioError(f"{where}: cannot be read: {error}") from error
-    top = _Node(document, where)
-    failures = _Node(top.take("failures") or {}, f"{where}: failures")
-    hosts = _Node(top.take("hosts") or {}, f"{where}: hosts")
+    top = Node(document, where)
+    failures = {name: _failure(node) for name, node in top.named("failures")}
+    hosts = top.node("hosts").rest()
+    sites = {name: site(name, node, list(map(str, hosts))) for name, node in top.named("sites")}
     top.finish()
-    known = {str(name): _failure(_Node(value, f"{failures.where}: {name}")) for name, value in failures._left.items()}
-    if not hosts._left:
+    if not hosts:
         raise ScenarioError(f"{where}: hosts: at least one is needed")
-    return [_host(name, value, where, known) for name, value in hosts._left.items()]
+    found = [_host(name, value, where, failures, sites) for name, value in hosts.items()]
+    return Scenario(tuple(found), tuple(sites.values()))
 
 
 _Failure = tuple[int, tuple[str | None, ...], str]
 
 
-def _failure(node: _Node) -> _Failure:
+def _failure(node: Node) -> _Failure:
     event_id = node.number("id", 1) or 86
     if event_id not in (86, 87, 88):
         raise node.wrong("id", f"86, 87 or 88 is needed, not {event_id}")
@@ -192,11 +139,17 @@ def _lines(value: str | None) -> str | None:
     return None if value is None else value.replace("\r\n", "\n").replace("\n", "\r\n")
 
 
-def _host(name: object, value: object, where: str, failures: Mapping[str, _Failure]) -> HostScenario:
+def _host(
+    name: object,
+    value: object,
+    where: str,
+    failures: Mapping[str, _Failure],
+    sites: Mapping[str, SiteScenario],
+) -> HostScenario:
     where = f"{where}: host {name}"
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ScenarioError(f"{where}: a computer's name has 1 to 15 letters, digits and hyphens")
-    node = _Node(value or {}, where)
+    node = Node(value or {}, where)
     node.text("about")
     host = HostScenario(
         name=name,
@@ -206,23 +159,25 @@ def _host(name: object, value: object, where: str, failures: Mapping[str, _Failu
         clock=node.duration("clock", signed=True) or timedelta(),
         started=node.duration("started") or HostScenario.started,
         groups=_groups(node),
-        variables=_Node(node.take("variables") or {}, f"{where}: variables").rest(),
-        log=_log(_Node(node.take("log") or {}, f"{where}: log")),
+        variables=Node(node.take("variables") or {}, f"{where}: variables").rest(),
+        log=_log(Node(node.take("log") or {}, f"{where}: log")),
         happenings=tuple(_happening(entry, failures) for entry in node.nodes("events")),
         sources=tuple(_source(entry, failures) for entry in node.nodes("forwards")),
+        state=state(node, sites),
+        faults=tuple(read_fault(entry) for entry in node.nodes("faults")),
     )
     node.finish()
     return host
 
 
-def _groups(node: _Node) -> tuple[str, ...]:
+def _groups(node: Node) -> tuple[str, ...]:
     value = node.take("groups") or []
     if not isinstance(value, list) or not all(isinstance(name, str) and name.isidentifier() for name in value):
         raise node.wrong("groups", f"a list of group names is needed, not {value!r}")
     return tuple(value)
 
 
-def _log(node: _Node) -> LogSettings:
+def _log(node: Node) -> LogSettings:
     default = LogSettings()
     background = node.number("background", 0)
     settings = LogSettings(
@@ -238,7 +193,7 @@ def _log(node: _Node) -> LogSettings:
     return settings
 
 
-def _happening(node: _Node, failures: Mapping[str, _Failure]) -> Happening:
+def _happening(node: Node, failures: Mapping[str, _Failure]) -> Happening:
     name = node.text("failure")
     if name is None or name not in failures:
         raise node.wrong("failure", f"{name!r} is not among the scenario's failures: {', '.join(failures)}")
@@ -258,7 +213,7 @@ def _happening(node: _Node, failures: Mapping[str, _Failure]) -> Happening:
     return happening
 
 
-def _source(node: _Node, failures: Mapping[str, _Failure]) -> Source:
+def _source(node: Node, failures: Mapping[str, _Failure]) -> Source:
     computer = node.text("computer")
     if not computer:
         raise node.wrong("computer", "a name is needed")

@@ -32,6 +32,7 @@ HOLD_SECONDS = 30.0
 """The longest that a connection is kept waiting."""
 HANDSHAKE_SECONDS = 10.0
 CONNECTIONS = 64
+BODY_LIMIT = 1 << 20
 
 
 class Request(NamedTuple):
@@ -41,6 +42,7 @@ class Request(NamedTuple):
     method: str
     target: str
     headers: Message
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -118,7 +120,11 @@ class Site:
         self._listeners: dict[str, _Listener] = {}
         for scheme, port in (("http", http_port), ("https", https_port)):
             if port is not None:
-                self._listeners[scheme] = _Listener(self, scheme, (address, port))
+                try:
+                    self._listeners[scheme] = _Listener(self, scheme, (address, port))
+                except OSError:
+                    self.stop()
+                    raise
 
     def port(self, scheme: str) -> int:
         """The port of a scheme that is served."""
@@ -211,8 +217,17 @@ class _Conversation(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer, or misbehave."""
+        self._answer(b"")
+
+    def do_POST(self) -> None:
+        """As GET, with a body; the connection ends with the answer."""
+        self.close_connection = True
+        length = self.headers.get("Content-Length", "0")
+        self._answer(self.rfile.read(min(int(length), BODY_LIMIT)) if length.isdecimal() else b"")
+
+    def _answer(self, body: bytes) -> None:
         site = self.server.site
-        request = Request(self.server.scheme, self.command, self.path, self.headers)
+        request = Request(self.server.scheme, self.command, self.path, self.headers, body)
         site.requests.append(request)
         mode = site.modes.get(request.operation, site.mode)
         if mode in MISBEHAVIOUR:
@@ -221,11 +236,6 @@ class _Conversation(BaseHTTPRequestHandler):
                 getattr(self, f"_{mode}")()
             return
         self._send(_planned(mode, site.answer(request)), mode)
-
-    def do_POST(self) -> None:
-        """As GET; a body is not read, so the connection ends."""
-        self.close_connection = True
-        self.do_GET()
 
     def _send(self, answer: Answer, mode: str) -> None:
         self.send_response(answer.status)
