@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.winpki.scep.plugins.plugin_utils.cause import RuleError, Rules, load_rules
-from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
+from ansible_collections.winpki.scep.plugins.plugin_utils.play import OptionError, read_rules, registered, version
 from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, anything_read, build_report
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import (
     WriteError,
@@ -29,24 +26,16 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import Ho
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import render
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
 
-COLLECTION = Path(__file__).resolve().parents[2]
 JSON_FILE, CSV_FILE = "findings.json", "findings.csv"
 _SPEC = {
     "result": {"type": "str"},
+    "evidence": {"type": "str"},
     "files": {"type": "list", "elements": "path"},
     "encoding": {"type": "str"},
     "rules": {"type": "raw", "default": []},
     "since": {"type": "str"},
     "output": {"type": "path", "default": "triage-out"},
 }
-
-
-class _OptionError(Exception):
-    """An option that can't be used."""
-
-    def __init__(self, option: str, reason: str) -> None:
-        """Names the option and says why."""
-        super().__init__(f"{option}: {reason}")
 
 
 class ActionModule(ActionBase):
@@ -59,25 +48,30 @@ class ActionModule(ActionBase):
         """Returns the result that the module's page describes."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         validate: Callable[..., tuple[Any, dict[str, Any]]] = self.validate_argument_spec
-        args = validate(argument_spec=_SPEC, mutually_exclusive=[("result", "files")])[1]
+        args = validate(
+            argument_spec=_SPEC,
+            mutually_exclusive=[("result", "files")],
+            required_by={"evidence": ["result"]},
+        )[1]
         try:
-            rules = self._rules(args["rules"])
+            rules = read_rules(args["rules"], self._loader)
             if args["result"] is None and args["files"] is None:
                 check_folder(args["output"])
                 return {**result, "changed": False}
             report = build_report(
-                results=_results(args["result"], task_vars or {}) if args["result"] else {},
+                results=registered(args["result"], task_vars or {}) if args["result"] else {},
+                evidence=registered(args["evidence"], task_vars or {}) if args["evidence"] else {},
                 files=read_files(
                     args["files"] or [], [str(Path.cwd()), self._loader.get_basedir()], args["encoding"] or None
                 ),
                 rules=rules,
                 since=args["since"],
-                generator=f"winpki.scep {_version()}",
+                generator=f"winpki.scep {version()}",
                 now=datetime.now(timezone.utc),
             )
         except WriteError as error:
             return {**result, "failed": True, "msg": f"output: {error}"}
-        except (_OptionError, MissingLibraryError) as error:
+        except (OptionError, MissingLibraryError) as error:
             return {**result, "failed": True, "msg": str(error)}
         return {**result, **self._show(report, args["output"])}
 
@@ -101,40 +95,8 @@ class ActionModule(ActionBase):
         # A failed task's result is printed in full, and the screen has said all of that.
         return {**shown, "failed": True, "msg": problem} if problem else {**shown, "summary": report["summary"]}
 
-    def _rules(self, given: Any) -> Rules:
-        """Returns the compiled rules; ``given`` is a list of rules or the path of a YAML file with one."""
-        option, rules = "rules", given
-        if isinstance(given, str):
-            option = f"rules: {given}"
-            try:
-                rules = yaml.safe_load(Path(self._loader.path_dwim(given)).read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-                raise _OptionError(option, f"can't be read as YAML: {error}") from error
-        try:
-            return load_rules(plain(rules))
-        except RuleError as error:
-            raise _OptionError(option, str(error)) from error
-
-
-def _results(name: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what each host of the play registered as ``name``, None for a host without.
-
-    ``raw_get`` leaves out the templating of all variables of all hosts; results hold no templates of ours, and what
-    looks like one came from an event and has to stay as it is.
-    """
-    hostvars = task_vars["hostvars"]
-    return {host: plain(hostvars.raw_get(host).get(name)) for host in task_vars["ansible_play_hosts_all"]}
-
 
 def _nothing_read(report: Report) -> str | None:
     if anything_read(report):
         return None
     return "no event log could be read: the summary above has the reasons"
-
-
-def _version() -> str:
-    """Returns the version of this collection: installed it has a manifest, a checkout has only galaxy.yml."""
-    manifest = COLLECTION / "MANIFEST.json"
-    if manifest.is_file():
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"])
-    return str(yaml.safe_load((COLLECTION / "galaxy.yml").read_text(encoding="utf-8"))["version"])

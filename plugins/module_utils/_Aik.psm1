@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+#AnsibleRequires -PowerShell ._AikTask
 #AnsibleRequires -PowerShell ._Certificate
+#AnsibleRequires -PowerShell ._EnrolmentEvent
+#AnsibleRequires -PowerShell ._EventLog
 
 # The TPM, its endorsement key certificates, and what Windows keeps of the AIK's enrolment. All of it is read; what can't be
 # read is null, and a sentence in the list Note says why.
@@ -252,6 +255,30 @@ Function Get-ScepAikState {
     $fact
 }
 
+Function Get-AikSuccessTime {
+    <#
+    .SYNOPSIS
+    When the newest success (event 88) with the AIK service was, as far as this host's log reaches; nothing if there is none.
+    #>
+    param ([System.Collections.Generic.List[string]]$Note)
+
+    $read = @{ Name = 'Application'; PathType = 'LogName'; Query = (Get-EnrolmentQuery -EventId 88); MaxEvents = 1000; Group = $true }
+    try {
+        $events = @((Read-EnrolmentEvent @read).events)
+    }
+    catch {
+        $Note.Add((Format-EventLogError -Option 'log' -Name 'Application' -Exception $_.Exception.GetBaseException()))
+        return
+    }
+    $times = foreach ($item in $events) {
+        $texts = @($item.data.Url) + @($item.values)
+        if (@($texts | Where-Object -FilterScript { $_ -match '\Ahttps://[^/]+\.microsoftaik\.azure\.net[:/]' }).Count -gt 0) {
+            $item.time_created
+        }
+    }
+    $times | Sort-Object | Select-Object -Last 1
+}
+
 Function Get-ScepAikHistory {
     <#
     .SYNOPSIS
@@ -259,14 +286,21 @@ Function Get-ScepAikHistory {
     #>
     param (
         [Parameter(Mandatory = $true)][System.Collections.IDictionary]$Tpm,
-        [Parameter(Mandatory = $true)][System.Collections.IDictionary]$State
+        [Parameter(Mandatory = $true)][System.Collections.IDictionary]$State,
+        [System.Collections.Generic.List[string]]$Note
     )
 
     $code = $State['error_code']
     $had = $null
+    $succeeded = $null
+    if ($code -ne '0x00000000' -and $Tpm['present'] -ne $false) { $succeeded = Get-AikSuccessTime -Note $Note }
     if ($code -eq '0x00000000') {
         $had = $true
         $reason = 'The last AIK enrolment succeeded (ErrorCode is 0).'
+    }
+    elseif ($null -ne $succeeded) {
+        $had = $true
+        $reason = "An AIK enrolment succeeded at $succeeded (event 88)."
     }
     elseif ($null -ne $State['windows_aik_hash']) {
         $reason = 'There is an AIK (WindowsAIKHash), which does not say whether it ever had a certificate.'
@@ -285,9 +319,45 @@ Function Get-ScepAikHistory {
     [PSCustomObject]@{ HadSuccess = $had; Reason = $reason }
 }
 
+Function Get-ScepAik {
+    <#
+    .SYNOPSIS
+    Everything about the enrolment of the AIK certificate, as the module aik_info returns it. What can't be read is a note and no
+    failure: evidence is taken from whatever there is.
+    .PARAMETER HostName
+    The AIK service that an event names, to compare. It has passed Test-ScepAikHostName.
+    #>
+    param ([AllowNull()][AllowEmptyString()][string]$HostName)
+
+    $notes = New-Object -TypeName System.Collections.Generic.List[string]
+    $tpm = Get-ScepTpm -Note $notes
+    $endorsementKey = Get-ScepEndorsementKey -Tpm $tpm -Note $notes
+    $names = @(Get-ScepAikHostName -EndorsementKey $endorsementKey)
+    $state = Get-ScepAikState -Note $notes
+    $history = Get-ScepAikHistory -Tpm $tpm -State $state -Note $notes
+    $task = Get-ScepAikTask
+    if ($task.Message) { $notes.Add($task.Message) }
+
+    $matching = $null
+    if ($HostName -and $names.Count -gt 0) { $matching = $names -contains $HostName.TrimEnd('.') }
+
+    [ordered]@{
+        tpm = $tpm
+        endorsement_key = $endorsementKey
+        host_name = $(if ($names.Count -gt 0) { $names[0] } else { $null })
+        host_names = [object[]]$names
+        matches = $matching
+        state = $state
+        had_success = $history.HadSuccess
+        had_success_reason = $history.Reason
+        task = $task.Fact
+        notes = [object[]]$notes.ToArray()
+    }
+}
+
 $export = @{
     Function = @(
-        'Get-ScepAikHistory', 'Get-ScepAikHostName', 'Get-ScepAikState', 'Get-ScepEndorsementKey', 'Get-ScepTpm',
+        'Get-ScepAik', 'Get-ScepAikHistory', 'Get-ScepAikHostName', 'Get-ScepAikState', 'Get-ScepEndorsementKey', 'Get-ScepTpm',
         'Test-ScepAikHostName'
     )
 }

@@ -6,7 +6,6 @@
 
 #AnsibleRequires -CSharpUtil Ansible.Basic
 #AnsibleRequires -PowerShell ..module_utils._Aik
-#AnsibleRequires -PowerShell ..module_utils._AikTask
 #AnsibleRequires -PowerShell ..module_utils._Certificate
 
 $spec = @{
@@ -29,30 +28,6 @@ if ($hostName -and -not (Test-ScepAikHostName -Name $hostName)) {
         'it has the form VENDOR-KeyId-<40 hex digits>.microsoftaik.azure.net')
 }
 
-# What can't be read is a note and no failure: evidence is taken from whatever there is.
-$notes = New-Object -TypeName System.Collections.Generic.List[string]
-$tpm = Get-ScepTpm -Note $notes
-$endorsementKey = Get-ScepEndorsementKey -Tpm $tpm -Note $notes
-$names = @(Get-ScepAikHostName -EndorsementKey $endorsementKey)
-$state = Get-ScepAikState -Note $notes
-$history = Get-ScepAikHistory -Tpm $tpm -State $state
-$task = Get-ScepAikTask
-if ($task.Message) { $notes.Add($task.Message) }
-
-$matching = $null
-if ($hostName -and $names.Count -gt 0) { $matching = $names -contains $hostName.TrimEnd('.') }
-
-$module.Result.aik = [ordered]@{
-    tpm = $tpm
-    endorsement_key = $endorsementKey
-    host_name = $(if ($names.Count -gt 0) { $names[0] } else { $null })
-    host_names = [object[]]$names
-    matches = $matching
-    state = $state
-    had_success = $history.HadSuccess
-    had_success_reason = $history.Reason
-    task = $task.Fact
-    notes = [object[]]$notes.ToArray()
-}
+$module.Result.aik = Get-ScepAik -HostName $hostName
 
 $module.ExitJson()

@@ -6,7 +6,7 @@
 
 #AnsibleRequires -CSharpUtil Ansible.Basic
 #AnsibleRequires -PowerShell ..module_utils._Endpoint
-#AnsibleRequires -PowerShell ..module_utils._Proxy
+#AnsibleRequires -PowerShell ..module_utils._EndpointOption
 
 $spec = @{
     options = @{
@@ -26,45 +26,10 @@ $module = [Ansible.Basic.AnsibleModule]::Create($args, $spec)
 # Always returned, even in a failure.
 $module.Result.endpoints = @()
 
-foreach ($name in 'connect_timeout', 'timeout') {
-    $seconds = $module.Params[$name]
-    if (-not ($seconds -gt 0 -and $seconds -le 300)) {
-        $module.FailJson("${name}: $seconds is not possible; it has to be more than 0 and at most 300 seconds")
-    }
-}
-if (-not ($module.Params.max_clock_skew -gt 0)) {
-    $module.FailJson("max_clock_skew: $($module.Params.max_clock_skew) is not possible; it has to be more than 0 seconds")
-}
-# The clients' settings repeat each other.
-$urls = [string[]]@($module.Params.urls | Select-Object -Unique)
-if ($urls.Count -gt 100) {
-    $module.FailJson("urls: $($urls.Count) different URLs are too many; give at most 100 at a time")
-}
-$proxy = $module.Params.proxy
-if ($proxy -notin @('account', 'none', 'winhttp') -and ($proxy -eq '' -or $null -eq (ConvertTo-ProxyUri -Address $proxy))) {
-    $module.FailJson(
-        "proxy: '$proxy' is neither winhttp, account or none, nor the address of an HTTP proxy, such as " +
-        'http://proxy.example:8080')
-}
-$expected = [string[]]@(foreach ($issuer in $module.Params.expected_issuers) {
-        $digits = $issuer -replace '[:\s]', ''
-        if ($digits -match '\A[0-9A-Fa-f]{64}\z') { $digits.ToLowerInvariant() }
-        elseif ($issuer.Contains('=')) { $issuer }
-        else {
-            $module.FailJson(
-                "expected_issuers: '$issuer' is neither a SHA-256 fingerprint (64 hex digits) nor a distinguished name, " +
-                "such as 'CN=Issuing CA 1, O=Example'")
-        }
-    })
-
-$parameters = @{
-    Url = $urls
-    Timeout = $module.Params.timeout
-    ConnectTimeout = $module.Params.connect_timeout
-    CheckRevocation = $module.Params.check_revocation
-    Proxy = $proxy
-    ExpectedIssuer = $expected
-    MaxClockSkew = $module.Params.max_clock_skew
+try {
+    $parameters = ConvertTo-EndpointParameter -Option $module.Params
+} catch {
+    $module.FailJson($_.Exception.Message)
 }
 $module.Result.endpoints = [object[]]@(Get-ScepEndpoint @parameters)
 

@@ -26,6 +26,12 @@ options:
       - Mutually exclusive with O(files). Without both, the rules and the folder are checked and no report is made,
         which is worth a task before a long reading.
     type: str
+  evidence:
+    description:
+      - Name of the variable in which M(winpki.scep.evidence_info) was registered on the hosts. It makes causes exact,
+        and contradictions are noted. Hosts without it are judged by their events alone.
+      - Requires O(result).
+    type: str
   files:
     description:
       - Exported logs on the controller, as P(winpki.scep.event_file#lookup) reads them. Files, folders and patterns,
@@ -77,6 +83,7 @@ notes:
     hosts that could not be read, nor for what it finds. Use RV(summary) and RV(status) to decide on that.
 seealso:
   - module: winpki.scep.event_info
+  - module: winpki.scep.evidence_info
   - plugin: winpki.scep.event_file
     plugin_type: lookup
   - plugin: winpki.scep.classify_events

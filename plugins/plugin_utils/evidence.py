@@ -157,8 +157,26 @@ class EvidenceError(ValueError):
         super().__init__(f"the evidence of {host} can't be used: {reason}")
 
 
+# What is read of each part without a further look, with the types that it may have.
+_TEXT, _MAYBE_TEXT = (str,), (str, type(None))
+_ENDPOINT_KEYS: dict[str, tuple[type, ...]] = {
+    "url": _TEXT,
+    "kind": _TEXT,
+    "scheme": _MAYBE_TEXT,
+    "host": _MAYBE_TEXT,
+    "port": (int, type(None)),
+    "ok": (bool,),
+    "failed_step": _MAYBE_TEXT,
+    "failure": _MAYBE_TEXT,
+    "detail": _MAYBE_TEXT,
+    "tls": (Mapping, type(None)),
+}
+_PROFILE_KEYS: dict[str, tuple[type, ...]] = {"source": _TEXT, "path": _TEXT, "urls": (list,)}
+_AIK_KEYS: dict[str, tuple[type, ...]] = {"had_success": (bool, type(None)), "state": (Mapping,), "task": (Mapping,)}
+
+
 def check_evidence(host: str, evidence: Any) -> None:
-    """Looks whether ``evidence`` is a host's.
+    """Looks whether ``evidence`` is a host's: a host that lies must not stop the report on all others.
 
     Raises:
         EvidenceError: it is not.
@@ -172,8 +190,32 @@ def check_evidence(host: str, evidence: Any) -> None:
         items = evidence.get(key)
         if items is not None and not (isinstance(items, list) and all(isinstance(item, Mapping) for item in items)):
             raise EvidenceError(host, f"{key} must be a list of dicts")
-    if not isinstance(evidence.get("aik") or {}, Mapping):
-        raise EvidenceError(host, f"aik must be a dict, not {type(evidence['aik']).__name__}")
+    aik = evidence.get("aik")
+    if not isinstance(aik or {}, Mapping):
+        raise EvidenceError(host, f"aik must be a dict, not {type(aik).__name__}")
+    parts = [("an endpoint", item, _ENDPOINT_KEYS) for item in evidence.get("endpoints") or []]
+    parts += [("a profile", item, _PROFILE_KEYS) for item in evidence.get("profiles") or []]
+    parts += [("aik", aik, _AIK_KEYS)] if aik else []
+    for what, item, keys in parts:
+        wrong = next((key for key, kinds in keys.items() if not isinstance(item.get(key, ...), kinds)), None)
+        if wrong is not None:
+            raise EvidenceError(host, f"{what} has no usable {wrong}")
+    for item in evidence.get("endpoints") or []:
+        _check_tls(host, item["tls"])
+    if not all(isinstance(url, str) for item in evidence.get("profiles") or [] for url in item["urls"]):
+        raise EvidenceError(host, "a profile has no usable urls")
+
+
+def _check_tls(host: str, tls: Mapping[str, Any] | None) -> None:
+    if not tls:
+        return
+    failures, built, missing = tls.get("failures"), tls.get("built"), tls.get("missing_issuer")
+    if not isinstance(failures, list) or not all(isinstance(word, str) for word in failures):
+        raise EvidenceError(host, "an endpoint has no usable tls.failures")
+    if not isinstance(built, list) or not all(isinstance(one, Mapping) and "sha256" in one for one in built):
+        raise EvidenceError(host, "an endpoint has no usable tls.built")
+    if not isinstance(missing or {}, Mapping):
+        raise EvidenceError(host, "an endpoint has no usable tls.missing_issuer")
 
 
 def rule_evidence(evidence: HostEvidence, endpoint: Endpoint | None) -> RuleEvidence:

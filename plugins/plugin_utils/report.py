@@ -17,7 +17,14 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import (
     classify_events,
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, RawEvent, parse_events
-from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import FileRow, HostRow, host_row, own_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import HostEvidence
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import (
+    FileRow,
+    HostRow,
+    host_row,
+    own_events,
+    taken_evidence,
+)
 
 SCHEMA = 1
 
@@ -71,6 +78,7 @@ class Report(TypedDict):
         generated: ISO 8601 UTC.
         successes: number of successful enrolments (event 88) that were read.
         duplicates: number of failures that came again from another source, and are left out of the findings.
+        evidence: what evidence_info found, by inventory name; only of hosts that were asked for it.
     """
 
     schema: int
@@ -83,6 +91,7 @@ class Report(TypedDict):
     hosts: list[HostRow]
     files: list[FileRow]
     findings: list[Finding]
+    evidence: dict[str, HostEvidence]
 
 
 _CERTAINTY = ("possible", "likely", "proven")
@@ -143,6 +152,7 @@ def _events(findings: Iterable[Finding]) -> int:
 def build_report(
     *,
     results: Mapping[str, Mapping[str, Any] | None],
+    evidence: Mapping[str, Mapping[str, Any] | None] | None = None,
     files: Sequence[tuple[FileRow, Sequence[RawEvent]]] = (),
     rules: Rules,
     since: str | None = None,
@@ -153,6 +163,7 @@ def build_report(
 
     Args:
         results: inventory name to the registered result of event_info, None where there is none.
+        evidence: the same of evidence_info.
         files: the exported logs and their events.
         rules: compiled by load_rules.
         since: what the hosts were asked for, only to be shown.
@@ -170,7 +181,8 @@ def build_report(
     for item in files:
         raw += item[1]
     parsed = parse_events(raw)
-    findings = classify_events(parsed, rules, names)
+    found = {row["host"]: taken for row in rows if (taken := taken_evidence(row, (evidence or {}).get(row["host"])))}
+    findings = classify_events(parsed, rules, names, found)
     findings.sort(key=lambda finding: ((finding["host"] or "").casefold(), finding["cause"], finding["key"]))
     failures = sum(event["count"] for event in parsed if event["event_id"] != SUCCESS)
     successes = {_identity(event) for event in parsed if event["event_id"] == SUCCESS}
@@ -185,6 +197,7 @@ def build_report(
         "hosts": rows,
         "files": [item[0] for item in files],
         "findings": findings,
+        "evidence": found,
     }
 
 

@@ -14,6 +14,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.clock import clock_dif
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import RawEvent
 from ansible_collections.winpki.scep.plugins.plugin_utils.event_file import find_logs, read_log
 from ansible_collections.winpki.scep.plugins.plugin_utils.event_selection import Selection
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EvidenceError, HostEvidence, check_evidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.log_file import LogFileError
 from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import short_time
 
@@ -32,7 +33,8 @@ class HostRow(TypedDict):
         status: ``ok`` its events were read, ``quiet`` its log was read and holds none, ``failed`` or ``unreachable``
             (see reason), ``not_read`` nobody asked it: it was skipped, or had left the play before.
         reason: why it was not read, null for ``ok`` and ``quiet``.
-        limits: sentences on what its log could not show: rolled over, disabled, more events than asked for.
+        limits: sentences on what its log could not show (rolled over, disabled, more events than asked for), and why
+            evidence is missing.
         events: number of events read, each folded one counted.
         computer: the name that the host itself has.
         log: what event_info returned of the log, null if it was not read.
@@ -115,6 +117,23 @@ def _add_reading(row: HostRow, result: Mapping[str, Any]) -> None:
     difference = clock_difference(host)
     if difference is not None:
         row["limits"].append(f"its clock is {difference} the controller's: its times are off by that much")
+
+
+def taken_evidence(row: HostRow, result: Mapping[str, Any] | None) -> HostEvidence | None:
+    """Returns the evidence of a host, None without any; why it could not be taken is put among the host's limits."""
+    if result is None or result.get("skipped"):
+        return None
+    found = result.get("evidence")
+    if result.get("unreachable") or result.get("failed") or not isinstance(found, Mapping):
+        row["limits"].append(f"no evidence was taken from it: {_reason(result)}")
+        return None
+    try:
+        check_evidence(row["host"], found)
+    except EvidenceError as error:
+        row["limits"].append(str(error))
+        return None
+    row["limits"] += [str(note) for note in result.get("notes") or []]
+    return cast("HostEvidence", dict(found))
 
 
 def own_events(row: HostRow, events: Iterable[Mapping[str, Any]]) -> list[RawEvent]:

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding
-from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint, parse_endpoint
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EndpointEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, anything_read
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import HostRow, HostStatus
 from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import (
@@ -41,6 +42,7 @@ def render(report: Report, written: Sequence[str]) -> str:
         _section("Not read", _not_read(report)),
         _section("Bear in mind", _reservations(report)),
         _section("Causes of what still fails", _causes(report)),
+        _section("Probed from the hosts", _probed(report)),
         _section("Loudest", _loudest(report)),
         _section("What to do next", _advice(report)),
         _section("Files", [visible(line) for line in written]),
@@ -157,6 +159,24 @@ def _causes(report: Report) -> list[str]:
     ]
     header = ("hosts", "events", "certainty", "cause", "what it is")
     return table(header, rows, WIDTH - 2, right=(0, 1), shrink=(3,)) if rows else []
+
+
+def _probed(report: Report) -> list[str]:
+    """Returns what the hosts met at each server, the outcome that most of them had first."""
+    outcomes: dict[tuple[str, str], list[EndpointEvidence]] = {}
+    for evidence in report["evidence"].values():
+        for probe in evidence.get("endpoints") or []:
+            outcome = "answers" if probe["ok"] else probe["failure"] or "failed"
+            outcomes.setdefault((server(parse_endpoint(probe["url"])), outcome), []).append(probe)
+    most = sorted(outcomes.items(), key=lambda item: (-len(item[1]), item[0]))
+    rows = [
+        (f"{len(probes):,}", where, outcome, squeeze(probes[0].get("detail") or "", _REASON))
+        for (where, outcome), probes in most[:_ROWS]
+    ]
+    if not rows:
+        return []
+    lines = table(("hosts", "server", "outcome", "what that host met"), rows, WIDTH - 2, right=(0,), shrink=(1,))
+    return lines if len(most) <= _ROWS else [*lines, f"and {len(most) - _ROWS:,} more: findings.json has them all"]
 
 
 def _loudest(report: Report) -> list[str]:

@@ -164,7 +164,7 @@ def test_screen(whole: Triage) -> None:
 
 def test_one_round_trip_a_host(whole: Triage) -> None:
     """Each host ran one task, and the report ran once, though the first host is down."""
-    tasks = [(result.host, result.task) for result in whole.done.results]
+    tasks = [(result.host, result.task) for result in whole.done.results if result.status != "skipped"]
     names = [row["host"] for row in whole.report["hosts"]]
     assert sorted(tasks) == sorted(
         [("Alpha", "winpki.scep.triage : Check the rules"), ("Alpha", REPORT), *((name, READING) for name in names)]

@@ -460,6 +460,31 @@ def test_what_a_probe_adds_in_words(events: list[dict[str, Any]], probe: Any, no
         ({"A": {"endpoints": {"x": 1}}}, "the evidence of A can't be used: endpoints must be a list of dicts"),
         ({"A": {"profiles": ["x"]}}, "the evidence of A can't be used: profiles must be a list of dicts"),
         ({"A": {"aik": "x"}}, "the evidence of A can't be used: aik must be a dict, not str"),
+        (
+            {"A": {"endpoints": [{**probed("expired"), "ok": "no"}]}},
+            "the evidence of A can't be used: an endpoint has no usable ok",
+        ),
+        (
+            {"A": {"endpoints": [{**probed("expired"), "tls": {"failures": "expired", "built": []}}]}},
+            "the evidence of A can't be used: an endpoint has no usable tls.failures",
+        ),
+        (
+            {"A": {"endpoints": [{**probed("expired"), "tls": {"failures": [], "built": ["x"]}}]}},
+            "the evidence of A can't be used: an endpoint has no usable tls.built",
+        ),
+        (
+            {"A": {"endpoints": [{**probed("expired"), "tls": {"failures": [], "built": [], "missing_issuer": "x"}}]}},
+            "the evidence of A can't be used: an endpoint has no usable tls.missing_issuer",
+        ),
+        (
+            {"A": {"profiles": [{"source": "mdm", "path": "x", "urls": [5]}]}},
+            "the evidence of A can't be used: a profile has no usable urls",
+        ),
+        (
+            {"A": {"profiles": [{"source": "mdm", "urls": []}]}},
+            "the evidence of A can't be used: a profile has no usable path",
+        ),
+        ({"A": {"aik": {"had_success": "no"}}}, "the evidence of A can't be used: aik has no usable had_success"),
         ({"A": None, "B": {}}, None),
     ],
 )
