@@ -16,7 +16,7 @@ short_description: Processor time as lines of JSON
 description:
   - Each task's name, and the seconds of processor time of the run and its ended workers when it begins, as one line of
     JSON in the file that TASK_CPU names.
-  - A worker counts as ended when the task after its own has been handed out.
+  - An ended worker is counted from when the next one has been started, so from the next task but one.
 """
 
 
@@ -28,8 +28,9 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "task_cpu"
     CALLBACK_NEEDS_ENABLED = True
 
-    def v2_playbook_on_task_start(self, task: Any, **_: Any) -> None:
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """The task begins."""
-        line = json.dumps({"task": task.get_name(), "seconds": sum(os.times()[:4])})
+        used = {"host": host.get_name(), "task": task.get_name(), "seconds": sum(os.times()[:4])}
+        line = json.dumps(used)
         with Path(os.environ["TASK_CPU"]).open("a", encoding="ascii") as stream:
             stream.write(line + "\n")

@@ -35,6 +35,7 @@ description:
   - The first rule that an event hits names its cause. The built-in rules and what each cause means are described in
     C(docs/causes.md). A code that fits several causes does not make one of them up, it is told as what it is.
   - Successes (event 88) give no finding. They end the failures before them on the same host and server.
+positional: _input, rules, hosts, evidence
 options:
   _input:
     description: Events, as P(winpki.scep.parse_events#filter) returns them.

@@ -133,9 +133,13 @@ def _copy(value: Any) -> Any:
 
 
 def _untagged_text(value: str) -> str:
-    if TEMPLATES_ARE_TAGGED and "{" in value and is_trusted_as_template(value):
+    if TEMPLATES_ARE_TAGGED and _may_be_template(value) and is_trusted_as_template(value):
         raise _HasToBeRenderedError
     return str.__str__(value)
+
+
+def _may_be_template(value: str) -> bool:
+    return "{" in value and any(start in value for start in ("{{", "{%", "{#"))
 
 
 def _render(value: Any) -> Any:
