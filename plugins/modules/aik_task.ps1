@@ -120,7 +120,7 @@ Function Get-DisableRefusal {
     $targets = @(ConvertTo-ScepAikUrl -Url $urls -HostName @(Get-ScepAikHostName -EndorsementKey $endorsementKey))
 
     $stateNotes = New-Object -TypeName System.Collections.Generic.List[string]
-    $history = Get-ScepAikHistory -Tpm $tpm -State (Get-ScepAikState -Note $stateNotes)
+    $history = Get-ScepAikHistory -Tpm $tpm -State (Get-ScepAikState -Note $stateNotes) -Note $stateNotes
     $module.Result.had_success = $history.HadSuccess
     if ($history.HadSuccess -and -not $force) {
         New-Refusal -Reason 'aik_certificate_had' -Message (

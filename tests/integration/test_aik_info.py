@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from tests.integration.host_state import deny, set_key, snapshot
 from tests.integration.module_process import ModuleHost
 from tests.lab import pki
 from tests.lab.engine import Engine
+from tests.lab.events import NDES_URL, enrolment_event
 from tests.lab.fleet import Lab
+from tests.lab.host import LogConfig, write_log
 from tests.lab.pki import Authority
 from tests.lab.playbook import run_module
 
@@ -230,6 +233,42 @@ def test_what_was_had(host: ModuleHost, code: int | None, aik_hash: str | None, 
         "windows_aik_hash": aik_hash,
         "task_states": {},
     }
+
+
+@pytest.mark.parametrize(
+    ("event_id", "url", "named", "had"),
+    [
+        (88, f"https://{NAME}/templates/Aik/scep", True, True),
+        (88, f"https://{NAME}:443/templates/Aik/scep", False, True),
+        (86, f"https://{NAME}/templates/Aik/scep", True, None),
+        (88, NDES_URL, True, None),
+        (88, f"https://ndes01.example/certsrv/mscep/?{NAME}/", True, None),
+    ],
+)
+def test_a_success_in_the_log(host: ModuleHost, event_id: int, url: str, named: bool, had: bool | None) -> None:
+    write_tpm(host.folder)
+    set_key(host.folder, ENROL_KEY, ErrorCode=("DWord", 0x80072EE7))
+    set_key(host.folder, TPM_KEY, WindowsAIKHash=("Binary", "00ff"))
+    times = [datetime(2026, 10, day, 6, tzinfo=timezone.utc) for day in (1, 3)]
+    values = ["WORKGROUP\\CLIENT1$", url, "PkiStatus(0): success", "POST(210ms)", "ProcessResponseMessage"]
+    events = [enrolment_event(event_id, number, time, values, named=named) for number, time in enumerate(times, 1)]
+    write_log(host.folder, events)
+    found = read(host)
+    write_log(host.folder)
+    assert found["had_success"] is had
+    if had:
+        assert found["had_success_reason"] == "An AIK enrolment succeeded at 2026-10-03T06:00:00.0000000Z (event 88)."
+
+
+def test_a_log_that_cannot_be_read(host: ModuleHost) -> None:
+    write_tpm(host.folder)
+    write_log(host.folder, config=LogConfig(access_denied=True))
+    found = read(host)
+    write_log(host.folder)
+    assert found["had_success"] is None
+    [note] = found["notes"]
+    assert note.startswith("log: ")
+    assert "Application" in note
 
 
 def test_raw_evidence(host: ModuleHost) -> None:

@@ -7,6 +7,7 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from tests.integration.host_state import deny, put_certificate, set_key, snapsho
 from tests.integration.module_process import ModuleHost
 from tests.lab.aik import AikService
 from tests.lab.engine import Engine
+from tests.lab.events import enrolment_event
 from tests.lab.fleet import Lab
+from tests.lab.host import write_log
 from tests.lab.pki import Authority
 from tests.lab.playbook import run_playbook
 from tests.lab.proxy import Proxy
@@ -302,6 +305,17 @@ def test_where_a_certificate_was_had(host: ModuleHost) -> None:
     forced = host.one({**DISABLE, "force": True})
     assert (forced["changed"], forced["had_success"]) == (True, True)
     assert tasks(host.folder)["tasks"][TASK]["Enabled"] is False
+
+
+def test_where_a_success_is_in_the_log(host: ModuleHost) -> None:
+    write_tpm(host.folder)
+    values = ["WORKGROUP\\CLIENT1$", URL, "PkiStatus(0): success", "POST(210ms)", "ProcessResponseMessage"]
+    time = datetime(2026, 10, 1, 6, tzinfo=timezone.utc)
+    write_log(host.folder, [enrolment_event(88, 1, time, values)])
+    result = refused(host, DISABLE)
+    write_log(host.folder)
+    assert (result["reason"], result["had_success"]) == ("aik_certificate_had", True)
+    assert "An AIK enrolment succeeded at 2026-10-01T06:00:00.0000000Z (event 88)." in result["msg"]
 
 
 def test_all_reasons_at_once(host: ModuleHost, service: AikService) -> None:
