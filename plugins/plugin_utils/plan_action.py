@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What justifies each role on a host: evidence and the operator's word, never a guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import effective_port, parse_endpoint
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EndpointEvidence, failure_words
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """What the operator allows and supplies.
+
+    Attributes:
+        pins: SHA-256 of the roots that may be trusted.
+        chain_files: files on the controller with the NDES server's CA certificates.
+        chain_server: inventory name of the NDES server, to read its chain there.
+        use_http: whether profiles may be switched to plain HTTP where trust does not mend it.
+        http_port: the port of plain HTTP, for URLs with a port of their own; 0 for none.
+        ca_thumbprint: SHA-1 of the CA, for settings that do not name one themselves.
+        isolated_network: the operator's word that the hosts have no internet access on purpose and need no attestation.
+    """
+
+    pins: list[str] = field(default_factory=list)
+    chain_files: list[str] = field(default_factory=list)
+    chain_server: str = ""
+    use_http: bool = False
+    http_port: int = 0
+    ca_thumbprint: str = ""
+    isolated_network: bool = False
+
+
+class SettingsError(ValueError):
+    """A setting that can't be used; the message names it."""
+
+
+class Draft(NamedTuple):
+    """An action's arguments and what it rests on."""
+
+    module_args: dict[str, Any]
+    basis: dict[str, Any]
+
+
+# With one of these alone, trust is all that is lacking. A chain without its root can't be looked up for revocation
+# either, so that may come along.
+_TRUST_LACKS = {"untrusted_root", "missing_intermediate"}
+_TRUST_BEARS = _TRUST_LACKS | {"revocation_unreachable"}
+# The AIK service was not reached; any answer of it, and any certificate, says that it was.
+_NOT_REACHED = {
+    "name_not_resolved",
+    "dns_timeout",
+    "refused",
+    "unreachable",
+    "timeout",
+    "reset",
+    "proxy_unreachable",
+}
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+_SHA1 = re.compile(r"[0-9A-Fa-f]{40}")
+_MARKS = re.compile(r"[:\s-]")
+
+
+def plan_settings(given: Mapping[str, Any]) -> PlanSettings:
+    """Returns the settings checked.
+
+    Raises:
+        SettingsError: an unknown setting, or one that can't be used.
+    """
+    known = {one.name: one for one in fields(PlanSettings)}
+    for name, value in given.items():
+        if name not in known:
+            raise SettingsError(f"{name}: there is no such setting; known are {', '.join(sorted(known))}")
+        kind: type = {"list[str]": list, "str": str, "bool": bool, "int": int}[str(known[name].type)]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise SettingsError(f"{name}: must be {_KINDS[kind]}, not {type(value).__name__}")
+        if isinstance(value, list) and not all(isinstance(item, str) for item in value):
+            raise SettingsError(f"{name}: must be a list of texts")
+    for pin in given.get("pins", []):
+        if not _SHA256.fullmatch(_MARKS.sub("", pin)):
+            raise SettingsError(f"pins: {pin!r} is not a SHA-256 fingerprint, which has 64 hexadecimal digits")
+    if given.get("ca_thumbprint") and not _SHA1.fullmatch(_MARKS.sub("", given["ca_thumbprint"])):
+        raise SettingsError("ca_thumbprint: is not a SHA-1 thumbprint, which has 40 hexadecimal digits")
+    if not 0 <= given.get("http_port", 0) <= 65535:
+        raise SettingsError(f"http_port: {given['http_port']} is not a port; 0 is for none")
+    return PlanSettings(**given)
+
+
+_KINDS = {list: "a list", str: "a text", bool: "true or false", int: "a number"}
+
+
+def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> list[Draft] | str:
+    """Returns the action of trust_ndes_chain, or why there is none."""
+    words, tls = failure_words(probe), probe["tls"]
+    if tls is None or not words or words[0] not in _TRUST_LACKS or not set(words) <= _TRUST_BEARS:
+        return f"the probe did not find that trust is all that is lacking: it found {_outcome(probe)}"
+    if not settings.pins:
+        return "no root is pinned by its SHA-256 (pins)"
+    missing = tls.get("missing_issuer")
+    basis = {
+        "url": probe["url"],
+        "failures": sorted(set(words) & _TRUST_LACKS),
+        "missing_issuer": dict(missing) if missing else None,
+        "chain": [certificate["sha256"] for certificate in tls["built"][1:]],
+    }
+    pins = sorted(_MARKS.sub("", pin).lower() for pin in settings.pins)
+    arguments: dict[str, Any] = {"urls": [probe["url"]], "pins": pins}
+    if settings.chain_files:
+        arguments["files"] = list(settings.chain_files)
+    elif settings.chain_server:
+        arguments["server"] = settings.chain_server
+    return [Draft(arguments, basis)]
+
+
+def draft_use_http(
+    probe: EndpointEvidence, profiles: Sequence[Mapping[str, Any]], settings: PlanSettings
+) -> list[Draft] | str:
+    """Returns the actions of use_http, one for each place that names the URL, or why there is none."""
+    if probe["kind"] != "ndes" or probe["scheme"] != "https":
+        return "only an NDES server's HTTPS URL can be switched"
+    if probe["failed_step"] != "tls":
+        return f"the probe did not find that TLS is what fails: it found {_outcome(probe)}"
+    if not settings.use_http:
+        return "plain HTTP is not allowed (use_http)"
+    drafts: list[Draft] = []
+    reasons: list[str] = []
+    wanted = (probe["host"], effective_port("https", probe["port"]))
+    for profile in profiles:
+        for url in profile.get("urls") or []:
+            endpoint = parse_endpoint(url)
+            if endpoint is None or endpoint["kind"] != "ndes" or endpoint["scheme"] != "https":
+                continue
+            if (endpoint["host"], effective_port("https", endpoint["port"])) != wanted:
+                continue
+            draft = _switch(profile, url, probe, settings)
+            if isinstance(draft, str):
+                reasons.append(f"{profile.get('path')}: {draft}")
+            else:
+                drafts.append(draft)
+    if drafts:
+        return drafts
+    return "; ".join(reasons) or "no profile of this host that was read has this URL, so there is nothing to switch"
+
+
+def _switch(profile: Mapping[str, Any], url: str, probe: EndpointEvidence, settings: PlanSettings) -> Draft | str:
+    if "***" in url:
+        return "its URL holds a secret, which is not shown: switch it by hand"
+    parts = urlsplit(url)
+    port = ""
+    if parts.port not in (None, 443):
+        if not settings.http_port:
+            return f"its URL has the port {parts.port}, and no port is named for plain HTTP (http_port)"
+        port = f":{settings.http_port}" if settings.http_port != 80 else ""
+    thumbprint = profile.get("ca_thumbprint") or _MARKS.sub("", settings.ca_thumbprint).upper()
+    if not thumbprint:
+        return "it names no CA by its thumbprint, which keeps plain HTTP safe (ca_thumbprint)"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    arguments: dict[str, Any] = {
+        "from_url": url,
+        "url": urlunsplit(("http", f"{host}{port}", parts.path, parts.query, "")),
+    }
+    if profile.get("source") == "mdm":
+        arguments |= {"profile_id": profile["id"], "scope": profile["scope"]}
+        if profile.get("sid"):
+            arguments["sid"] = profile["sid"]
+    elif profile.get("source") == "registry":
+        arguments["registry_value"] = {"path": profile["path"], "name": profile["name"]}
+    else:
+        arguments["file"] = profile["path"]
+    if port:
+        arguments["allow_port"] = settings.http_port
+    if not profile.get("ca_thumbprint"):
+        arguments["ca_thumbprint"] = thumbprint
+    basis = {
+        "path": profile["path"],
+        "url": url,
+        "ca_thumbprint": thumbprint,
+        "failure": probe["failure"],
+    }
+    return Draft(arguments, basis)
+
+
+def draft_disable_aik(
+    probe: EndpointEvidence, aik: Mapping[str, Any] | None, settings: PlanSettings
+) -> list[Draft] | str:
+    """Returns the action of disable_aik, or why there is none."""
+    if probe["failure"] not in _NOT_REACHED:
+        return f"the AIK service is not out of reach for this host: the probe found {_outcome(probe)}"
+    if not settings.isolated_network:
+        return "the network is not declared to be isolated on purpose (isolated_network)"
+    if not aik:
+        return "it was not read whether this host has had an AIK certificate"
+    had, hashed = aik.get("had_success"), (aik.get("state") or {}).get("windows_aik_hash")
+    if had or (had is None and hashed):
+        return f"an AIK certificate may be in use: {aik.get('had_success_reason') or 'there is an AIK'}"
+    if (aik.get("task") or {}).get("enabled") is False:
+        return "the task is disabled already; what failed before that will not come again"
+    # Which of the ways of not being reached differs from one time to the next.
+    return [
+        Draft(
+            {"isolated_network": True, "urls": [probe["url"]]},
+            {"host": probe["host"], "reached": False, "had_success": had},
+        )
+    ]
+
+
+def _outcome(probe: EndpointEvidence) -> str:
+    words = failure_words(probe)
+    if probe["ok"]:
+        return "that the server answers"
+    return ", ".join(words) if words else f"nothing ({probe['detail'] or 'the probe itself failed'})"

@@ -1,0 +1,93 @@
+"""Findings with their remedies, and evidence for plans."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding, classify_events, load_rules
+from ansible_collections.winpki.scep.plugins.plugin_utils.event import RawEvent, parse_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import HostEvidence
+from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan, plan_remediation, plan_settings
+
+from tests.unit.event_data import AIK, NDES, NOT_RESOLVED, raw
+from tests.unit.evidence_data import probed
+
+PIN = "ab" * 32
+THUMBPRINT = "0B7C1E5D2A94F8360E1D7A55C08B3F6692D4EE17"
+PROFILE_PATH = "HKLM\\SOFTWARE\\Microsoft\\SCEP\\MS DM Server\\p1\\Install"
+CREATED = "2026-11-24T12:00:00Z"
+ALL = {"pins": [PIN], "chain_server": "ndes01", "use_http": True, "isolated_network": True}
+HOST = "client1"
+
+
+def evidence(
+    *endpoints: dict[str, Any], profiles: list[dict[str, Any]] | None = None, aik: dict[str, Any] | None = None
+) -> HostEvidence:
+    return cast("HostEvidence", {"endpoints": list(endpoints), "profiles": profiles or [], "aik": aik})
+
+
+def untrusted(*failures: str, missing: str = "cd" * 20, **changes: Any) -> dict[str, Any]:
+    """An NDES whose chain the host does not trust."""
+    found = probed(*(failures or ("untrusted_root",)), **changes)
+    found["tls"] |= {
+        "missing_issuer": {"subject": "CN=Root", "key_identifier": missing},
+        "built": [{"sha256": "11" * 32}, {"sha256": "22" * 32}],
+    }
+    return found
+
+
+def profile(url: str = NDES, **changes: Any) -> dict[str, Any]:
+    """A profile of MDM, as profile_info returns it."""
+    return {
+        "source": "mdm",
+        "scope": "device",
+        "sid": None,
+        "id": "p1",
+        "path": PROFILE_PATH,
+        "name": "ServerURL",
+        "urls": [url],
+        "ca_thumbprint": THUMBPRINT,
+        **changes,
+    }
+
+
+def isolated(**changes: Any) -> dict[str, Any]:
+    """What aik_info says of a host that has never had an AIK certificate."""
+    return {
+        "had_success": False,
+        "had_success_reason": "The last AIK enrolment failed (ErrorCode is 0x80072ee7), and there is no AIK.",
+        "state": {"error_code": "0x80072ee7", "windows_aik_hash": None, "task_states": {}},
+        "task": {"enabled": True},
+        **changes,
+    }
+
+
+def unresolved_aik() -> dict[str, Any]:
+    return probed("name_not_resolved", step="dns", url=AIK)
+
+
+def findings(*events: dict[str, Any], found: HostEvidence | None = None, host: str = HOST) -> list[Finding]:
+    """What the events and the evidence of one host give."""
+    hosts: Any = {host: {"name": "CLIENT1.intra.adcslabor.de"}}
+    parsed = parse_events(cast("list[RawEvent]", list(events)))
+    return classify_events(parsed, load_rules(), hosts, {host: found} if found is not None else None)
+
+
+def tls_event(**changes: Any) -> dict[str, Any]:
+    return raw(**changes)
+
+
+def aik_event(**changes: Any) -> dict[str, Any]:
+    return raw(Url=AIK, ErrorCode=NOT_RESOLVED, **changes)
+
+
+def plan_of(found: HostEvidence | None, *events: dict[str, Any], **settings: Any) -> HostPlan:
+    """The one plan that the events of a host give; without settings, all is allowed."""
+    made = plan_remediation(
+        findings(*(events or (tls_event(),)), found=found),
+        {HOST: found} if found is not None else {},
+        plan_settings(settings or ALL),
+        CREATED,
+    )
+    assert len(made) == 1
+    return made[0]
