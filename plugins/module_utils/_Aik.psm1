@@ -262,7 +262,8 @@ Function Get-AikSuccessTime {
     #>
     param ([System.Collections.Generic.List[string]]$Note)
 
-    $read = @{ Name = 'Application'; PathType = 'LogName'; Query = (Get-EnrolmentQuery -EventId 88); MaxEvents = 1000; Group = $true }
+    $query = Get-EnrolmentQuery -EventId 88
+    $read = @{ Name = 'Application'; PathType = 'LogName'; Query = $query; MaxEvents = 1000; Group = $true }
     try {
         $events = @((Read-EnrolmentEvent @read).events)
     }

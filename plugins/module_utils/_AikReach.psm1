@@ -7,8 +7,8 @@
 
 # Whether this host reaches Microsoft's AIK service, as its own enrolment would.
 
-$script:AikUrl = '(?i)\A(?:https://)?(?<host>[a-z0-9]{1,8}-keyid-[0-9a-f]{40}\.microsoftaik\.azure\.net)\.?(?::(?<port>[0-9]{1,5}))?' +
-    '(?<path>/[^\s#]*)?\z'
+$script:AikUrl = '(?i)\A(?:https://)?(?<host>[a-z0-9]{1,8}-keyid-[0-9a-f]{40}\.microsoftaik\.azure\.net)\.?' +
+    '(?::(?<port>[0-9]{1,5}))?(?<path>/[^\s#]*)?\z'
 $script:AikPath = '/templates/Aik/scep'
 
 Function ConvertTo-ScepAikUrl {

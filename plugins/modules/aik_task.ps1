@@ -102,8 +102,8 @@ Function Get-ReachRefusal {
     foreach ($probe in $probes) {
         if ($probe.reached) {
             New-Refusal -Reason 'aik_service_reached' -Message (
-                "This host reaches the AIK service $($probe.host), so its network is not isolated, and the failures have another " +
-                "cause: leave the task enabled. $($probe.detail)".TrimEnd())
+                "This host reaches the AIK service $($probe.host), so its network is not isolated, and the failures have " +
+                "another cause: leave the task enabled. $($probe.detail)".TrimEnd())
         }
         elseif ($null -eq $probe.reached -and -not $force) {
             New-Refusal -Reason 'aik_service_uncertain' -Message (
