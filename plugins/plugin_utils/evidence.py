@@ -171,7 +171,13 @@ _ENDPOINT_KEYS: dict[str, tuple[type, ...]] = {
     "detail": _MAYBE_TEXT,
     "tls": (Mapping, type(None)),
 }
-_PROFILE_KEYS: dict[str, tuple[type, ...]] = {"source": _TEXT, "path": _TEXT, "urls": (list,)}
+_PROFILE_KEYS: dict[str, tuple[type, ...]] = {
+    "source": _TEXT,
+    "path": _TEXT,
+    "urls": (list,),
+    "name": _MAYBE_TEXT,
+    "ca_thumbprint": _MAYBE_TEXT,
+}
 _AIK_KEYS: dict[str, tuple[type, ...]] = {"had_success": (bool, type(None)), "state": (Mapping,), "task": (Mapping,)}
 
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import effective_port, parse_endpoint
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EndpointEvidence, failure_words
@@ -122,69 +121,62 @@ def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> list[Draft] 
 def draft_use_http(
     probe: EndpointEvidence, profiles: Sequence[Mapping[str, Any]], settings: PlanSettings
 ) -> list[Draft] | str:
-    """Returns the actions of use_http, one for each place that names the URL, or why there is none."""
+    """Returns the action of use_http, for all places that name the URL, or why there is none."""
     if probe["kind"] != "ndes" or probe["scheme"] != "https":
         return "only an NDES server's HTTPS URL can be switched"
     if probe["failed_step"] != "tls":
         return f"the probe did not find that TLS is what fails: it found {_outcome(probe)}"
     if not settings.use_http:
         return "plain HTTP is not allowed (use_http)"
-    drafts: list[Draft] = []
-    reasons: list[str] = []
-    wanted = (probe["host"], effective_port("https", probe["port"]))
-    for profile in profiles:
-        for url in profile.get("urls") or []:
-            endpoint = parse_endpoint(url)
-            if endpoint is None or endpoint["kind"] != "ndes" or endpoint["scheme"] != "https":
-                continue
-            if (endpoint["host"], effective_port("https", endpoint["port"])) != wanted:
-                continue
-            draft = _switch(profile, url, probe, settings)
-            if isinstance(draft, str):
-                reasons.append(f"{profile.get('path')}: {draft}")
-            else:
-                drafts.append(draft)
-    if drafts:
-        return drafts
-    return "; ".join(reasons) or "no profile of this host that was read has this URL, so there is nothing to switch"
+    places = [(profile, url) for profile in profiles for url in profile["urls"] if _same_server(url, probe)]
+    reasons = [
+        f"{profile['path']}: {reason}" for profile, url in places if (reason := _not_to_switch(profile, url, settings))
+    ]
+    if reasons:
+        return "; ".join(reasons)
+    if not places:
+        return "no profile of this host that was read has this URL, so there is nothing to switch"
+    given = _MARKS.sub("", settings.ca_thumbprint).upper()
+    arguments: dict[str, Any] = {"urls": sorted({url for _profile, url in places})}
+    files = sorted({profile["path"] for profile, _url in places if profile["source"] == "file"})
+    in_registry = [profile for profile, _url in places if profile["source"] == "registry"]
+    values = [{"path": profile["path"], "name": profile["name"]} for profile in in_registry]
+    if files:
+        arguments["files"] = files
+    if values:
+        arguments["registry_values"] = values
+    if given:
+        arguments["ca_thumbprint"] = given
+    if settings.http_port:
+        arguments["port"] = settings.http_port
+    basis = {
+        "failure": probe["failure"],
+        "places": [
+            {"path": profile["path"], "url": url, "ca_thumbprint": profile.get("ca_thumbprint") or given}
+            for profile, url in places
+        ],
+    }
+    return [Draft(arguments, basis)]
 
 
-def _switch(profile: Mapping[str, Any], url: str, probe: EndpointEvidence, settings: PlanSettings) -> Draft | str:
+def _same_server(url: str, probe: EndpointEvidence) -> bool:
+    endpoint = parse_endpoint(url)
+    if endpoint is None or endpoint["kind"] != "ndes" or endpoint["scheme"] != "https":
+        return False
+    wanted = probe["host"], effective_port("https", probe["port"])
+    return (endpoint["host"], effective_port("https", endpoint["port"])) == wanted
+
+
+def _not_to_switch(profile: Mapping[str, Any], url: str, settings: PlanSettings) -> str | None:
     if "***" in url:
         return "its URL holds a secret, which is not shown: switch it by hand"
-    parts = urlsplit(url)
-    port = ""
-    if parts.port not in (None, 443):
-        if not settings.http_port:
-            return f"its URL has the port {parts.port}, and no port is named for plain HTTP (http_port)"
-        port = f":{settings.http_port}" if settings.http_port != 80 else ""
-    thumbprint = profile.get("ca_thumbprint") or _MARKS.sub("", settings.ca_thumbprint).upper()
-    if not thumbprint:
+    endpoint = parse_endpoint(url)
+    port = endpoint["port"] if endpoint is not None else None
+    if port not in (None, 443) and not settings.http_port:
+        return f"its URL has the port {port}, and no port is named for plain HTTP (http_port)"
+    if not profile.get("ca_thumbprint") and not settings.ca_thumbprint:
         return "it names no CA by its thumbprint, which keeps plain HTTP safe (ca_thumbprint)"
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    arguments: dict[str, Any] = {
-        "from_url": url,
-        "url": urlunsplit(("http", f"{host}{port}", parts.path, parts.query, "")),
-    }
-    if profile.get("source") == "mdm":
-        arguments |= {"profile_id": profile["id"], "scope": profile["scope"]}
-        if profile.get("sid"):
-            arguments["sid"] = profile["sid"]
-    elif profile.get("source") == "registry":
-        arguments["registry_value"] = {"path": profile["path"], "name": profile["name"]}
-    else:
-        arguments["file"] = profile["path"]
-    if port:
-        arguments["allow_port"] = settings.http_port
-    if not profile.get("ca_thumbprint"):
-        arguments["ca_thumbprint"] = thumbprint
-    basis = {
-        "path": profile["path"],
-        "url": url,
-        "ca_thumbprint": thumbprint,
-        "failure": probe["failure"],
-    }
-    return Draft(arguments, basis)
+    return None
 
 
 def draft_disable_aik(

@@ -477,7 +477,7 @@ def test_what_a_probe_adds_in_words(events: list[dict[str, Any]], probe: Any, no
             "the evidence of A can't be used: an endpoint has no usable tls.missing_issuer",
         ),
         (
-            {"A": {"profiles": [{"source": "mdm", "path": "x", "urls": [5]}]}},
+            {"A": {"profiles": [{"source": "mdm", "path": "x", "urls": [5], "name": None, "ca_thumbprint": None}]}},
             "the evidence of A can't be used: a profile has no usable urls",
         ),
         (

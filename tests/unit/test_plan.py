@@ -65,8 +65,11 @@ def test_use_http_whole() -> None:
     assert plan["skipped"] == []
     [action] = plan["actions"]
     assert (action["role"], action["needs"]) == ("use_http", ["http_endpoint_proven", "ca_thumbprint_matches"])
-    assert action["module_args"] == {"from_url": NDES, "url": HTTP, "profile_id": "p1", "scope": "device"}
-    assert action["basis"] == {"path": PROFILE_PATH, "url": NDES, "ca_thumbprint": THUMBPRINT, "failure": "expired"}
+    assert action["module_args"] == {"urls": [NDES]}
+    assert action["basis"] == {
+        "failure": "expired",
+        "places": [{"path": PROFILE_PATH, "url": NDES, "ca_thumbprint": THUMBPRINT}],
+    }
     assert action["undo"] == {"role": "rollback", "variables": {"rollback_roles": ["use_http"]}}
 
 
@@ -179,43 +182,44 @@ def test_a_plan_needs_no_files_and_no_server() -> None:
 @pytest.mark.parametrize(
     ("one", "settings", "arguments"),
     [
-        (profile(NDES.replace(".de/", ".de:443/")), {}, {"profile_id": "p1", "scope": "device"}),
-        (profile(scope="user", sid="S-1-5-21-1"), {}, {"profile_id": "p1", "scope": "user", "sid": "S-1-5-21-1"}),
+        (profile(NDES.replace(".de/", ".de:443/")), {}, {}),
+        (profile(scope="user", sid="S-1-5-21-1"), {}, {}),
         (
             profile(source="registry", path="HKLM\\SOFTWARE\\X", name="Url", ca_thumbprint=None),
             {"ca_thumbprint": THUMBPRINT.lower()},
-            {"registry_value": {"path": "HKLM\\SOFTWARE\\X", "name": "Url"}, "ca_thumbprint": THUMBPRINT},
+            {"registry_values": [{"path": "HKLM\\SOFTWARE\\X", "name": "Url"}], "ca_thumbprint": THUMBPRINT},
         ),
         (
             profile(source="file", path="C:\\x.ini", name=None, ca_thumbprint=None),
             {"ca_thumbprint": THUMBPRINT},
-            {"file": "C:\\x.ini", "ca_thumbprint": THUMBPRINT},
+            {"files": ["C:\\x.ini"], "ca_thumbprint": THUMBPRINT},
         ),
     ],
 )
 def test_each_kind_of_profile(one: dict[str, Any], settings: dict[str, Any], arguments: dict[str, Any]) -> None:
     [action] = plan_of(evidence(probed("expired"), profiles=[one]), use_http=True, **settings)["actions"]
-    assert action["module_args"] == {"from_url": one["urls"][0], "url": HTTP, **arguments}
+    assert action["module_args"] == {"urls": one["urls"], **arguments}
+    assert action["basis"]["places"] == [{"path": one["path"], "url": one["urls"][0], "ca_thumbprint": THUMBPRINT}]
 
 
 def test_a_port_of_its_own() -> None:
     url = NDES.replace(".de/", ".de:8443/")
-    plan = plan_of(evidence(probed("expired", url=url), profiles=[profile(url)]), tls_event(Url=url),
-                   use_http=True, http_port=8080)  # fmt: skip
-    assert plan["actions"][0]["module_args"] == {
-        "from_url": url,
-        "url": HTTP.replace(".de/", ".de:8080/"),
-        "profile_id": "p1",
-        "scope": "device",
-        "allow_port": 8080,
-    }
+    found = evidence(probed("expired", url=url), profiles=[profile(url)])
+    plan = plan_of(found, tls_event(Url=url), use_http=True, http_port=8080)
+    assert plan["actions"][0]["module_args"] == {"urls": [url], "port": 8080}
 
 
-def test_all_profiles_with_the_url_are_switched() -> None:
-    found = evidence(probed("expired"), profiles=[profile(), profile(id="p2", path="HKLM\\p2"), profile(HTTP, id="p3")])
-    plan = plan_of(found)
-    assert [action["module_args"]["profile_id"] for action in plan["actions"]] == ["p1", "p2"]
-    assert plan["actions"][0]["findings"] == plan["actions"][1]["findings"]
+def test_all_profiles_with_the_url_are_switched_or_none() -> None:
+    second = profile(id="p2", path="HKLM\\p2")
+    plan = plan_of(evidence(probed("expired"), profiles=[profile(), second, profile(HTTP, id="p3")]))
+    [action] = plan["actions"]
+    assert [place["path"] for place in action["basis"]["places"]] == [PROFILE_PATH, "HKLM\\p2"]
+    second["ca_thumbprint"] = None
+    plan = plan_of(evidence(probed("expired"), profiles=[profile(), second]))
+    assert (plan["actions"], [skipped["reason"] for skipped in plan["skipped"]]) == (
+        [],
+        ["use_http: HKLM\\p2: it names no CA by its thumbprint, which keeps plain HTTP safe (ca_thumbprint)"],
+    )
 
 
 def test_findings_of_one_action_share_it() -> None:
