@@ -209,7 +209,7 @@ CHAIN = [certificate(LEAF), certificate(ISSUING), certificate(ROOT)]
 
 
 def test_of_a_servers_chain_the_authorities_count() -> None:
-    results = [
+    results: list[dict[str, Any]] = [
         {"item": {**ITEM, "port": 8443}, "chain": []},
         {"item": ITEM, "problem": None, "chain": CHAIN, "failed": False},
     ]
