@@ -133,7 +133,7 @@ class _InputError(AnsibleFilterError):
 def _summarize(findings: Any) -> Any:
     if not isinstance(findings, list):
         raise _InputError(None, f"is {type(findings).__name__}, not a list")
-    return as_data(summarize_findings(_checked(plain_items(findings))))
+    return as_data([summarize_findings(_checked(plain_items(findings)))], findings)[0]
 
 
 def _checked(findings: Iterable[Any]) -> Iterator[Finding]:
