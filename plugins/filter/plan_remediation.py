@@ -28,7 +28,7 @@ description:
     HTTP only if TLS is what fails and a profile with the URL was found, and the AIK task only if you have declared the
     network isolated, the service was not reached, and no AIK certificate was had.
   - Of a finding's remedies the first that is justified is planned.
-  - A plan is no permission. Each role on the host looks again.
+  - A plan is no permission. The gate, M(winpki.scep.remediation_gate), and each role on the host look again.
 options:
   _input:
     description: Findings, as P(winpki.scep.classify_events#filter) returns them when it is given the evidence.
@@ -82,6 +82,7 @@ seealso:
   - plugin: winpki.scep.classify_events
     plugin_type: filter
   - module: winpki.scep.evidence_info
+  - module: winpki.scep.remediation_gate
 """
 
 EXAMPLES = r"""

@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of action plugin remediation_gate: Ansible looks for it in a module of that name, which never runs."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: remediation_gate
+version_added: "0.1.0"
+short_description: Plans the remediation of a fleet, and lets pass what an earlier plan allows
+description:
+  - Plans from what M(winpki.scep.event_info) and M(winpki.scep.evidence_info) found in this run what may be done on
+    each host, as P(winpki.scep.plan_remediation#filter) does.
+  - In check mode it writes the plan to a file, for a person to look at. A later run that is given the file lets pass
+    only what it allows. A host whose evidence has changed since in what an action rests on is held back with the
+    reason.
+  - It is an action plugin. It works on the controller alone, connects to no host and changes none. What passes is for
+    the roles to do, which look again before they write.
+options:
+  result:
+    description: Name of the variable in which M(winpki.scep.event_info) was registered on the hosts.
+    type: str
+    required: true
+  evidence:
+    description: Name of the variable in which M(winpki.scep.evidence_info) was registered on the hosts.
+    type: str
+    required: true
+  settings:
+    description:
+      - Name of the variable that each host has its settings in, as O(winpki.scep.plan_remediation#filter:settings). So
+        an isolated network can be declared for some hosts. A host without it is left alone.
+    type: str
+    required: true
+  rules:
+    description:
+      - Your own rules, which come before those of the collection. A list of rules, or the path of a YAML file that
+        holds one, on the controller, relative to the playbook.
+    type: raw
+    default: []
+  gate:
+    description:
+      - V(check) lets pass what the plan allows. Without a plan nothing passes, except in check mode, where nothing is
+        written.
+      - V(plan) is the same, and it is an error if an apply run has no plan.
+      - V(none) lets pass all that the evidence of this run justifies.
+    type: str
+    choices: [none, check, plan]
+    default: check
+  plan:
+    description:
+      - A plan that an earlier run wrote, on the controller, relative to the folder in which the playbook was started.
+        Not read with O(gate=none).
+      - It is refused if it is no plan, was edited, is too old or from the future, or was made for another inventory.
+    type: path
+  output:
+    description:
+      - Where the plan is written in check mode without O(plan), relative to the folder in which the playbook was
+        started. The folder is made if need be, and a file that is there is replaced in one step.
+    type: path
+    default: remediation/plan.json
+  max_age:
+    description:
+      - Seconds. A plan that is written may be applied for so long, one that is read may be no older. The shorter of
+        the two holds.
+    type: int
+    default: 86400
+attributes:
+  check_mode:
+    description: In check mode, and only there, the plan is written, on the controller.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed, when in diff mode.
+    support: none
+  bypass_host_loop:
+    description: Runs once for all hosts of a batch, so not with the strategies C(free) and C(host_pinned).
+    support: full
+  platform:
+    description: Target operating systems.
+    support: full
+    platforms: all
+notes:
+  - Give the task C(delegate_to=localhost), so that bad connection variables of the first host are no hindrance, and
+    C(run_once=true), so that what it registers is there for all hosts.
+  - With C(serial), a plan that is written holds the last batch only. Plan without it.
+seealso:
+  - plugin: winpki.scep.plan_remediation
+    plugin_type: filter
+  - module: winpki.scep.evidence_info
+author:
+  - winpki.scep contributors (@winpki)
+"""
+
+EXAMPLES = r"""
+- name: Read the enrolment events
+  winpki.scep.event_info:
+    since: 7d
+    group: true
+  register: enrolment
+
+- name: Take the evidence about what still fails
+  winpki.scep.evidence_info:
+    urls: "{{ enrolment | winpki.scep.failing_urls }}"
+  register: found
+
+- name: Say what is allowed on this host
+  ansible.builtin.set_fact:
+    allowed:
+      pins: ["{{ root_sha256 }}"]
+      chain_server: ndes01
+
+- name: Plan in check mode, and let pass what the plan allows otherwise
+  winpki.scep.remediation_gate:
+    result: enrolment
+    evidence: found
+    settings: allowed
+    plan: "{{ omit if ansible_check_mode else 'remediation/plan.json' }}"
+  register: gate
+  delegate_to: localhost
+  run_once: true
+
+- name: Show what may be done on this host
+  ansible.builtin.debug:
+    msg: "{{ gate.hosts[inventory_hostname].allowed | default([]) }}"
+"""
+
+RETURN = r"""
+hosts:
+  description: By inventory name, the hosts that have an open finding.
+  returned: success
+  type: dict
+  contains:
+    digest:
+      description: That of the host's plan.
+      type: str
+      returned: always
+    allowed:
+      description: The actions that may be done, as P(winpki.scep.plan_remediation#filter) returns them.
+      type: list
+      elements: dict
+      returned: always
+    held:
+      description: >-
+        The roles that are held back, each with C(role), C(reason) (V(no_plan), V(not_in_plan) or V(drift)) and
+        C(message).
+      type: list
+      elements: dict
+      returned: always
+    skipped:
+      description: The findings that nothing is done about, each with C(finding), C(cause) and C(reason).
+      type: list
+      elements: dict
+      returned: always
+  sample:
+    client1:
+      digest: 52ee7fbb281b9facb4458f1a8282889e50f5b9ab7cfea08aa10717242edf63a1
+      allowed: []
+      held:
+        - role: trust_ndes_chain
+          reason: not_in_plan
+          message: this host is not in the plan
+      skipped: []
+written:
+  description: Absolute path of the plan that was written, null if none was.
+  returned: success
+  type: str
+  sample: /srv/pki/remediation/plan.json
+reason:
+  description: >-
+    Why the plan was refused, V(unreadable), V(schema), V(edited), V(future), V(too_old) or V(other_inventory).
+  returned: if it was refused
+  type: str
+  sample: too_old
+"""
