@@ -39,7 +39,8 @@ class Fault:
     Attributes:
         kind: one of `KINDS`.
         operation: the message that it meets, one of `OPERATIONS`; None for any.
-        nth: from which of those messages on, counted from when it was put in.
+        nth: from which of those messages on, counted from when it was put in. A Receive that brings nothing within
+            the client's time-out is followed by another, and counts.
         times: how many of them; 0 for all.
         seconds: of a delay.
     """
@@ -174,15 +175,16 @@ def _operation(request: Request) -> str:
 
 
 def _quota(request: Request) -> wsman.FaultError:
-    what, code, limit = (
-        ("shells", 2150859173, 30) if _operation(request) == "Create" else ("operations", 2150859174, 15)
-    )
+    """Too many operations come from another part of Windows; clients that know its form make a new shell."""
+    at_create = _operation(request) == "Create"
+    what, code, limit = ("shells", 2150859173, 30) if at_create else ("operations", 2150859174, 15)
     return wsman.FaultError(
         code,
         "w:QuotaLimit",
         f"The WS-Management service cannot process the request. This user is allowed a maximum number of {limit} "
         f"concurrent {what}, which has been exceeded. Close existing {what} for this user, or raise the quota for "
         "this user.",
+        from_wmi=not at_create,
     )
 
 

@@ -20,6 +20,7 @@ COMMAND, SEND, RECEIVE, SIGNAL = (f"{SHELL}/{verb}" for verb in ("Command", "Sen
 TERMINATE = f"{SHELL}/signal/terminate"
 CTRL_C = f"{SHELL}/signal/ctrl_c"
 ANONYMOUS = "http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous"
+_WMI_ERROR = "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/MSFT_WmiError"
 FAULT_ACTION = "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault"
 
 _NAMESPACES = {
@@ -38,8 +39,9 @@ _DEFAULT_TIMEOUT = 60.0
 class FaultError(Exception):
     """A SOAP fault: Windows' own number tells clients what it is, the text tells people."""
 
-    def __init__(self, code: int, subcode: str, text: str, *, receiver: bool = False) -> None:
+    def __init__(self, code: int, subcode: str, text: str, *, receiver: bool = False, from_wmi: bool = False) -> None:
         super().__init__(text)
+        self.from_wmi = from_wmi
         self.code = code
         self.subcode = subcode
         self.receiver = receiver
@@ -219,14 +221,24 @@ def acknowledged(request: Request) -> bytes:
 def fault(error: FaultError, relates_to: str, machine: str) -> bytes:
     """A fault as Windows writes it."""
     message = escape(str(error))
+    if error.from_wmi:
+        detail = (
+            f'<e:MSFT_WmiError xmlns:e="{_WMI_ERROR}">'
+            f"<e:error_Code>{error.code}</e:error_Code><e:error_Type>HRESULT</e:error_Type>"
+            f"<e:Message>{message}</e:Message></e:MSFT_WmiError>"
+        )
+    else:
+        detail = (
+            f'<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="{error.code}" '
+            f"Machine={quoteattr(machine)}><f:Message>{message}</f:Message></f:WSManFault>"
+        )
     return _envelope(
         FAULT_ACTION,
         relates_to,
         f"<s:Fault><s:Code><s:Value>s:{'Receiver' if error.receiver else 'Sender'}</s:Value>"
         f"<s:Subcode><s:Value>{error.subcode}</s:Value></s:Subcode></s:Code>"
-        f'<s:Reason><s:Text xml:lang="en-US">{message}</s:Text></s:Reason><s:Detail>'
-        f'<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="{error.code}" '
-        f"Machine={quoteattr(machine)}><f:Message>{message}</f:Message></f:WSManFault></s:Detail></s:Fault>",
+        f'<s:Reason><s:Text xml:lang="en-US">{message}</s:Text></s:Reason>'
+        f"<s:Detail>{detail}</s:Detail></s:Fault>",
     )
 
 
