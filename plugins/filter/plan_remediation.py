@@ -111,7 +111,7 @@ _value:
       description: Time of the plan, ISO 8601 UTC.
       type: str
     actions:
-      description: What is to be done.
+      description: What is to be done, one at most for each role.
       type: list
       elements: dict
       contains:
@@ -130,7 +130,8 @@ _value:
           type: dict
         basis:
           description: The evidence that it rests on.
-          type: dict
+          type: list
+          elements: dict
         findings:
           description: Keys of the findings that it is to end.
           type: list

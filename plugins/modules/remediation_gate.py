@@ -153,7 +153,7 @@ hosts:
       returned: always
   sample:
     client1:
-      digest: 52ee7fbb281b9facb4458f1a8282889e50f5b9ab7cfea08aa10717242edf63a1
+      digest: 622b18ad60372c487a25dd3583beaa8ef705c2ef8728ffa67a15a8459538758a
       allowed: []
       held:
         - role: trust_ndes_chain

@@ -82,12 +82,12 @@ def _drift(planned: Sequence[Action], fresh: Sequence[Action]) -> str:
     before, now = {action["role"] for action in planned}, {action["role"] for action in fresh}
     parts = [f"{role} was planned and is not called for now" for role in sorted(before - now)]
     parts += [f"{role} was not planned" for role in sorted(now - before)]
+    old, new = ({action["role"]: action for action in actions} for actions in (planned, fresh))
     for role in sorted(before & now):
-        old, new = ([action for action in actions if action["role"] == role] for actions in (planned, fresh))
-        if [action["module_args"] for action in old] != [action["module_args"] for action in new]:
+        if old[role]["module_args"] != new[role]["module_args"]:
             parts.append(f"{role} would be done with other arguments")
             continue
-        pairs = [(a["basis"], b["basis"]) for a, b in zip(old, new, strict=True)]
+        pairs = list(zip(old[role]["basis"], new[role]["basis"], strict=False))
         keys = {key for a, b in pairs for key in a if a[key] != b.get(key)}
         if keys:
             parts.append(f"{role} rests on another {' and '.join(sorted(keys))}")

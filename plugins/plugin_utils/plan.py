@@ -33,7 +33,7 @@ class Undo(TypedDict):
 
 
 class Action(TypedDict):
-    """One thing that a role is to do on a host.
+    """What a role is to do on a host; there is one at most for each role.
 
     Attributes:
         role: the role.
@@ -48,7 +48,7 @@ class Action(TypedDict):
     module_args: dict[str, Any]
     needs: list[Need]
     undo: Undo
-    basis: dict[str, Any]
+    basis: list[dict[str, Any]]
     findings: list[str]
 
 
@@ -110,39 +110,53 @@ def plan_remediation(
 def _plan_host(
     findings: Sequence[Finding], evidence: HostEvidence, settings: PlanSettings
 ) -> tuple[list[Action], list[Skipped]]:
-    actions: dict[str, Action] = {}
+    actions: dict[Role, Action] = {}
     skipped: list[Skipped] = []
     for finding in sorted(findings, key=lambda one: one["key"]):
-        drafts, reasons = _drafts(finding, evidence, settings)
-        if not drafts:
+        found, reasons = _draft(finding, evidence, settings)
+        if found is None:
             reason = "; ".join(reasons) or NO_REMEDY
             skipped.append({"finding": finding["key"], "cause": finding["cause"], "reason": reason})
-        for role, needs, draft in drafts:
-            action = actions.setdefault(
-                _canonical([role, draft.module_args]),
-                {
-                    "role": role,
-                    "module_args": draft.module_args,
-                    "needs": needs,
-                    "undo": {"role": "rollback", "variables": {"rollback_roles": [role]}},
-                    "basis": draft.basis,
-                    "findings": [],
-                },
-            )
-            action["findings"].append(finding["key"])
-    return [actions[key] for key in sorted(actions)], skipped
+            continue
+        role, needs, draft = found
+        action = actions.setdefault(
+            role,
+            {
+                "role": role,
+                "module_args": {},
+                "needs": needs,
+                "undo": {"role": "rollback", "variables": {"rollback_roles": [role]}},
+                "basis": [],
+                "findings": [],
+            },
+        )
+        action["findings"].append(finding["key"])
+        _join(action, draft)
+    return [actions[role] for role in sorted(actions)], skipped
 
 
-def _drafts(
+def _join(action: Action, draft: Draft) -> None:
+    """Puts what another finding needs into the one action that a host has of a role."""
+    for name, value in draft.module_args.items():
+        known = action["module_args"].get(name)
+        new = value
+        if isinstance(value, list) and known is not None:
+            new = known + [item for item in value if item not in known]
+        action["module_args"][name] = sorted(new) if name == "urls" else new
+    if draft.basis not in action["basis"]:
+        action["basis"] = sorted([*action["basis"], draft.basis], key=_canonical)
+
+
+def _draft(
     finding: Finding, evidence: HostEvidence, settings: PlanSettings
-) -> tuple[list[tuple[Role, list[Need], Draft]], list[str]]:
+) -> tuple[tuple[Role, list[Need], Draft] | None, list[str]]:
     """Returns what the first remedy that can be justified does, and why those before it can't be."""
     probe = endpoint_evidence(evidence, finding["endpoint"])
     reasons: list[str] = []
     for remedy in finding["remedies"]:
         role = remedy["role"]
         if probe is None:
-            found: list[Draft] | str = "no probe from this host tells what it meets at this server"
+            found: Draft | str = "no probe from this host tells what it meets at this server"
         elif role == "trust_ndes_chain":
             found = draft_trust(probe, settings)
         elif role == "use_http":
@@ -150,9 +164,9 @@ def _drafts(
         else:
             found = draft_disable_aik(probe, evidence.get("aik"), settings)
         if not isinstance(found, str):
-            return [(role, list(remedy["needs"]), draft) for draft in found], reasons
+            return (role, list(remedy["needs"]), found), reasons
         reasons.append(f"{role}: {found}")
-    return [], reasons
+    return None, reasons
 
 
 def digest_of(actions: Iterable[Action]) -> str:

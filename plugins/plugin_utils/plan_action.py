@@ -95,7 +95,7 @@ def plan_settings(given: Mapping[str, Any]) -> PlanSettings:
 _KINDS = {list: "a list", str: "a text", bool: "true or false", int: "a number"}
 
 
-def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> list[Draft] | str:
+def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> Draft | str:
     """Returns the action of trust_ndes_chain, or why there is none."""
     words, tls = failure_words(probe), probe["tls"]
     if tls is None or not words or words[0] not in _TRUST_LACKS or not set(words) <= _TRUST_BEARS:
@@ -115,12 +115,12 @@ def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> list[Draft] 
         arguments["files"] = list(settings.chain_files)
     elif settings.chain_server:
         arguments["server"] = settings.chain_server
-    return [Draft(arguments, basis)]
+    return Draft(arguments, basis)
 
 
 def draft_use_http(
     probe: EndpointEvidence, profiles: Sequence[Mapping[str, Any]], settings: PlanSettings
-) -> list[Draft] | str:
+) -> Draft | str:
     """Returns the action of use_http, for all places that name the URL, or why there is none."""
     if probe["kind"] != "ndes" or probe["scheme"] != "https":
         return "only an NDES server's HTTPS URL can be switched"
@@ -156,7 +156,7 @@ def draft_use_http(
             for profile, url in places
         ],
     }
-    return [Draft(arguments, basis)]
+    return Draft(arguments, basis)
 
 
 def _same_server(url: str, probe: EndpointEvidence) -> bool:
@@ -179,9 +179,7 @@ def _not_to_switch(profile: Mapping[str, Any], url: str, settings: PlanSettings)
     return None
 
 
-def draft_disable_aik(
-    probe: EndpointEvidence, aik: Mapping[str, Any] | None, settings: PlanSettings
-) -> list[Draft] | str:
+def draft_disable_aik(probe: EndpointEvidence, aik: Mapping[str, Any] | None, settings: PlanSettings) -> Draft | str:
     """Returns the action of disable_aik, or why there is none."""
     if probe["failure"] not in _NOT_REACHED:
         return f"the AIK service is not out of reach for this host: the probe found {_outcome(probe)}"
@@ -195,12 +193,10 @@ def draft_disable_aik(
     if (aik.get("task") or {}).get("enabled") is False:
         return "the task is disabled already; what failed before that will not come again"
     # Which of the ways of not being reached differs from one time to the next.
-    return [
-        Draft(
-            {"isolated_network": True, "urls": [probe["url"]]},
-            {"host": probe["host"], "reached": False, "had_success": had},
-        )
-    ]
+    return Draft(
+        {"isolated_network": True, "urls": [probe["url"]]},
+        {"host": probe["host"], "reached": False, "had_success": had},
+    )
 
 
 def _outcome(probe: EndpointEvidence) -> str:

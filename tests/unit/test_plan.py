@@ -46,18 +46,20 @@ def test_trust_whole() -> None:
                 "module_args": {"urls": [NDES], "pins": [PIN], "server": "ndes01"},
                 "needs": ["pins", "chain_untrusted_proven"],
                 "undo": {"role": "rollback", "variables": {"rollback_roles": ["trust_ndes_chain"]}},
-                "basis": {
-                    "url": NDES,
-                    "failures": ["untrusted_root"],
-                    "missing_issuer": {"subject": "CN=Root", "key_identifier": "cd" * 20},
-                    "chain": ["22" * 32],
-                },
+                "basis": [
+                    {
+                        "url": NDES,
+                        "failures": ["untrusted_root"],
+                        "missing_issuer": {"subject": "CN=Root", "key_identifier": "cd" * 20},
+                        "chain": ["22" * 32],
+                    }
+                ],
                 "findings": [findings(tls_event(), found=evidence(untrusted()))[0]["key"]],
             }
         ],
         "skipped": [],
     }
-    assert plan["digest"] == "52ee7fbb281b9facb4458f1a8282889e50f5b9ab7cfea08aa10717242edf63a1"
+    assert plan["digest"] == "622b18ad60372c487a25dd3583beaa8ef705c2ef8728ffa67a15a8459538758a"
 
 
 def test_use_http_whole() -> None:
@@ -66,10 +68,9 @@ def test_use_http_whole() -> None:
     [action] = plan["actions"]
     assert (action["role"], action["needs"]) == ("use_http", ["http_endpoint_proven", "ca_thumbprint_matches"])
     assert action["module_args"] == {"urls": [NDES]}
-    assert action["basis"] == {
-        "failure": "expired",
-        "places": [{"path": PROFILE_PATH, "url": NDES, "ca_thumbprint": THUMBPRINT}],
-    }
+    assert action["basis"] == [
+        {"failure": "expired", "places": [{"path": PROFILE_PATH, "url": NDES, "ca_thumbprint": THUMBPRINT}]}
+    ]
     assert action["undo"] == {"role": "rollback", "variables": {"rollback_roles": ["use_http"]}}
 
 
@@ -79,11 +80,13 @@ def test_disable_aik_whole() -> None:
     [action] = plan["actions"]
     assert (action["role"], action["needs"]) == ("disable_aik", ["isolated_network_declared", "aik_not_in_use"])
     assert action["module_args"] == {"isolated_network": True, "urls": [AIK]}
-    assert action["basis"] == {
-        "host": "ifx-keyid-18b1af70b93f991972f362556a9a3fbf4bb24e0d.microsoftaik.azure.net",
-        "reached": False,
-        "had_success": False,
-    }
+    assert action["basis"] == [
+        {
+            "host": "ifx-keyid-18b1af70b93f991972f362556a9a3fbf4bb24e0d.microsoftaik.azure.net",
+            "reached": False,
+            "had_success": False,
+        }
+    ]
 
 
 NO_TRUST = "trust_ndes_chain: no root is pinned by its SHA-256 (pins)"
@@ -159,7 +162,7 @@ def test_what_is_left_alone_and_why(found: Any, event: dict[str, Any], settings:
 )
 def test_what_lacks_trust_alone(probe: dict[str, Any], failures: list[str]) -> None:
     [action] = plan_of(evidence(probe))["actions"]
-    assert (action["role"], action["basis"]["failures"]) == ("trust_ndes_chain", failures)
+    assert (action["role"], action["basis"][0]["failures"]) == ("trust_ndes_chain", failures)
 
 
 def test_plain_http_where_trust_is_not_possible() -> None:
@@ -199,7 +202,7 @@ def test_a_plan_needs_no_files_and_no_server() -> None:
 def test_each_kind_of_profile(one: dict[str, Any], settings: dict[str, Any], arguments: dict[str, Any]) -> None:
     [action] = plan_of(evidence(probed("expired"), profiles=[one]), use_http=True, **settings)["actions"]
     assert action["module_args"] == {"urls": one["urls"], **arguments}
-    assert action["basis"]["places"] == [{"path": one["path"], "url": one["urls"][0], "ca_thumbprint": THUMBPRINT}]
+    assert action["basis"][0]["places"] == [{"path": one["path"], "url": one["urls"][0], "ca_thumbprint": THUMBPRINT}]
 
 
 def test_a_port_of_its_own() -> None:
@@ -213,7 +216,7 @@ def test_all_profiles_with_the_url_are_switched_or_none() -> None:
     second = profile(id="p2", path="HKLM\\p2")
     plan = plan_of(evidence(probed("expired"), profiles=[profile(), second, profile(HTTP, id="p3")]))
     [action] = plan["actions"]
-    assert [place["path"] for place in action["basis"]["places"]] == [PROFILE_PATH, "HKLM\\p2"]
+    assert [place["path"] for place in action["basis"][0]["places"]] == [PROFILE_PATH, "HKLM\\p2"]
     second["ca_thumbprint"] = None
     plan = plan_of(evidence(probed("expired"), profiles=[profile(), second]))
     assert (plan["actions"], [skipped["reason"] for skipped in plan["skipped"]]) == (
@@ -227,6 +230,16 @@ def test_findings_of_one_action_share_it() -> None:
     events = [tls_event(), tls_event(Url=NDES.replace("pkiclient.exe", "other.exe"))]
     plan = plan_of(evidence(untrusted()), *events)
     assert [len(action["findings"]) for action in plan["actions"]] == [2]
+
+
+def test_a_role_has_one_action_on_a_host() -> None:
+    """With the URLs of both servers, in any order of the findings."""
+    second = NDES.replace("ndes01", "ndes00")
+    found = evidence(untrusted(), untrusted(url=second))
+    [action] = plan_of(found, tls_event(), tls_event(Url=second))["actions"]
+    assert action["module_args"] == {"urls": [second, NDES], "pins": [PIN], "server": "ndes01"}
+    assert [one["url"] for one in action["basis"]] == [second, NDES]
+    assert len(action["findings"]) == 2
 
 
 def test_each_open_finding_is_in_one_place() -> None:
