@@ -31,6 +31,7 @@ GROUP = "windows"
 IDLE_SECONDS = 180.0
 """A shell that no client has asked for during this time is deleted, so that a client that died keeps no process."""
 _IDLE_CHECK_SECONDS = 15.0
+_ENROLMENT_SECONDS = 60.0
 _PORTS = {False: (5985, 15985, 25985), True: (5986, 15986, 25986)}
 _BLOCKS = range(8, 255)
 _HOSTS_IN_A_ROW = 250
@@ -106,6 +107,7 @@ class Fleet:
         self._faults = {host.name: Faults(host.faults) for host in self.hosts}
         self._claim: socket.socket | None = None
         self._stopped = threading.Event()
+        self._enrolling: list[threading.Thread] = []
 
     def __enter__(self) -> Fleet:
         """Starts it."""
@@ -147,6 +149,8 @@ class Fleet:
             faults.close()
         self.close_shells()
         self._server.stop()
+        for thread in self._enrolling:
+            thread.join(_ENROLMENT_SECONDS)
         if self._claim is not None:
             self._claim.close()
 
@@ -196,7 +200,9 @@ class Fleet:
                     if not host.down and not self._stopped.is_set():
                         self.enrol(host.name)
 
-        threading.Thread(target=watch, name="enrolment", daemon=True).start()
+        thread = threading.Thread(target=watch, name="enrolment", daemon=True)
+        self._enrolling.append(thread)
+        thread.start()
 
     def inventory(self) -> dict[str, Any]:
         """The inventory, ready for ``ansible -i`` when written as YAML."""

@@ -62,8 +62,16 @@ def enrol_as_host(runner: Runner, folder: Path, profile: str | None = None) -> l
     what = ["all"] if profile is None else ["profile", profile]
     command = [str(runner.as_host), str(folder), sys.executable, "-s", "-m", "tests.lab.enrolment", str(folder), *what]
     env = {"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"}
+    # In a session of its own: a Ctrl-C is for the lab, which waits for the enrolment's end.
     done = subprocess.run(
-        command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=ENROLMENT_SECONDS
+        command,
+        cwd=REPOSITORY,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=ENROLMENT_SECONDS,
+        start_new_session=True,
     )
     if done.stderr:
         raise (LookupError if done.stderr.count("\n") == 1 else OSError)(done.stderr.strip())
