@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding, classify_events, load_rules
-from ansible_collections.winpki.scep.plugins.plugin_utils.event import RawEvent, parse_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.event import parse_events
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import HostEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan, plan_remediation, plan_settings
 
@@ -23,7 +23,8 @@ HOST = "client1"
 def evidence(
     *endpoints: dict[str, Any], profiles: list[dict[str, Any]] | None = None, aik: dict[str, Any] | None = None
 ) -> HostEvidence:
-    return cast("HostEvidence", {"endpoints": list(endpoints), "profiles": profiles or [], "aik": aik})
+    found: list[Any] = list(endpoints)
+    return {"endpoints": found, "profiles": profiles or [], "aik": aik}
 
 
 def untrusted(*failures: str, missing: str = "cd" * 20, **changes: Any) -> dict[str, Any]:
@@ -69,8 +70,8 @@ def unresolved_aik() -> dict[str, Any]:
 def findings(*events: dict[str, Any], found: HostEvidence | None = None, host: str = HOST) -> list[Finding]:
     """What the events and the evidence of one host give."""
     hosts: Any = {host: {"name": "CLIENT1.intra.adcslabor.de"}}
-    parsed = parse_events(cast("list[RawEvent]", list(events)))
-    return classify_events(parsed, load_rules(), hosts, {host: found} if found is not None else None)
+    given: list[Any] = list(events)
+    return classify_events(parse_events(given), load_rules(), hosts, {host: found} if found is not None else None)
 
 
 def tls_event(**changes: Any) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import pytest
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding, classify_events, load_rules
-from ansible_collections.winpki.scep.plugins.plugin_utils.event import RawEvent, parse_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.event import parse_events
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import FailureWord
 
 from tests.unit.event_data import AIK, DENIED, KEY_LENGTH, NDES, UNKNOWN_AUTHORITY, raw
@@ -35,7 +35,8 @@ def answer(status: int) -> str:
 def finding(event: dict[str, Any], probe: dict[str, Any] | None = None) -> Finding:
     """The one finding that the event gives, and what a probe of its endpoint makes of it."""
     evidence: Any = None if probe is None else {COMPUTER: {"endpoints": [probe]}}
-    found = classify_events(parse_events([cast("RawEvent", event)]), load_rules(), evidence=evidence)
+    events: list[Any] = [event]
+    found = classify_events(parse_events(events), load_rules(), evidence=evidence)
     assert len(found) == 1
     return found[0]
 
@@ -247,8 +248,8 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[dict[str, Any], str]]]] 
         [(ndes(None, event_id=87), "enrollment_failed"), (aik(None), "aik_other")],
     ),
 }  # fmt: skip
-HITS = [(name, event) for name, (hits, _) in CASES.items() for event in hits]
-NEAR_MISSES = [(name, event, other) for name, (_, misses) in CASES.items() for event, other in misses]
+HITS = [(name, event) for name, (hits, _misses) in CASES.items() for event in hits]
+NEAR_MISSES = [(name, event, other) for name, (_hits, misses) in CASES.items() for event, other in misses]
 
 
 @pytest.mark.parametrize("rule_id", ALL_IDS)
@@ -331,15 +332,21 @@ PROBES: dict[str, tuple[str, str, dict[str, Any] | None, list[dict[str, Any]], l
 PROBE_CERTAINTY = {"tls_revocation_unreachable": "likely", "tls_failure": "possible"}
 PROBED = [
     (rule_id, word, step, event)
-    for rule_id, (words, step, _, become, _) in PROBES.items()
+    for rule_id, (words, step, _own, become, _stay) in PROBES.items()
     for word in words.split()
     for event in become
 ]
 CONFIRMED = [
-    (rule_id, word, step, own) for rule_id, (words, step, own, _, _) in PROBES.items() if own for word in words.split()
+    (rule_id, word, step, own)
+    for rule_id, (words, step, own, _become, _stay) in PROBES.items()
+    if own
+    for word in words.split()
 ]
 PROBED_OTHERWISE = [
-    (word, step, event) for words, step, _, _, stay in PROBES.values() for word in words.split() for event in stay
+    (word, step, event)
+    for words, step, _own, _become, stay in PROBES.values()
+    for word in words.split()
+    for event in stay
 ]
 
 
@@ -349,7 +356,7 @@ def probe_of(event: dict[str, Any], word: str, step: str) -> dict[str, Any]:
 
 def test_every_rule_that_a_probe_speaks_to_has_cases() -> None:
     rules = {rule.id: rule.probe.failures for rule in load_rules().rules if rule.probe is not None}
-    assert rules == {rule_id: set(words.split()) for rule_id, (words, *_) in PROBES.items()}
+    assert rules == {rule_id: set(words.split()) for rule_id, (words, *_others) in PROBES.items()}
     every = {word for words in rules.values() for word in words} | {"probe_failed"}
     assert every == set(get_args(FailureWord))
 
@@ -472,8 +479,8 @@ def test_remedies_fit_the_server() -> None:
     roles: dict[str, set[str]] = {}
     for url in (NDES, HTTP_NDES, AIK, "https://scep.example/x"):
         for number in (12007, 12045, 12175):
-            events = parse_events([cast("RawEvent", raw(Url=url, ErrorCode=winhttp(number)))])
-            for found in classify_events(events, load_rules()):
+            events: list[Any] = [raw(Url=url, ErrorCode=winhttp(number))]
+            for found in classify_events(parse_events(events), load_rules()):
                 roles.setdefault(url, set()).update(remedy["role"] for remedy in found["remedies"])
     assert roles == {
         NDES: {"trust_ndes_chain", "use_http"},
