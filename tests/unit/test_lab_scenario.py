@@ -12,7 +12,8 @@ import pytest
 from tests.lab.build import build, repeated
 from tests.lab.fleet import FleetHost
 from tests.lab.host import host_time
-from tests.lab.scenario import ScenarioError, load
+from tests.lab.node import ScenarioError
+from tests.lab.scenario import load
 
 FAILURES = "failures:\n  f: {url: http://n/certsrv/mscep/mscep.dll, error_code: E}\n  ok: {id: 88}\n"
 
