@@ -73,6 +73,10 @@ def plan_settings(given: Mapping[str, Any]) -> PlanSettings:
     Raises:
         SettingsError: an unknown setting, or one that can't be used.
     """
+    # ansible-core before 2.19 makes a text of a number that comes out of a template.
+    port = given.get("http_port")
+    if isinstance(port, str) and port.isdecimal():
+        given = {**given, "http_port": int(port)}
     known = {one.name: one for one in fields(PlanSettings)}
     for name, value in given.items():
         if name not in known:

@@ -321,6 +321,12 @@ def test_settings_that_can_not_be_used(settings: dict[str, Any], message: str) -
     assert str(refused.value) == message
 
 
+def test_a_number_that_comes_out_of_a_template_as_text() -> None:
+    assert plan_settings({"http_port": "8080"}).http_port == 8080
+    with pytest.raises(SettingsError, match=r"^http_port: must be a number, not str$"):
+        plan_settings({"http_port": "http"})
+
+
 def test_pins_in_any_form() -> None:
     pin = ":".join([PIN[:2].upper()] * 32)
     assert plan_of(evidence(untrusted()), pins=[pin])["actions"][0]["module_args"]["pins"] == [PIN]
