@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of action plugin verify_enrolment: Ansible looks for it in a module of that name, which never runs."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify_enrolment
+version_added: "0.1.0"
+short_description: Starts a SCEP enrolment on a Windows host, waits for its end, and says what was seen
+description:
+  - Marks where the host's event log and its SCEP profiles are, starts the enrolment of the device's profiles of MDM,
+    and waits for an event 86, 87 or 88, or for a new certificate in a profile.
+  - Says of each URL what was seen, and no more. What is not decided when the time is over is open.
+  - Windows writes the event 88 only at log level 4 or higher. The role P(winpki.scep.verify#role) raises it meanwhile.
+  - It is an action plugin. It runs M(winpki.scep.event_info), M(winpki.scep.profile_info) and M(winpki.scep.profile).
+options:
+  urls:
+    description:
+      - The URLs whose next enrolment is to succeed. If empty, and O(silent_urls) too, those of the host's profiles of
+        MDM.
+    type: list
+    elements: str
+    default: []
+  silent_urls:
+    description:
+      - URLs that nothing is to be asked of any more, such as that of the AIK service after its task was disabled. The
+        whole O(wait) is spent on these.
+    type: list
+    elements: str
+    default: []
+  start:
+    description:
+      - Start the enrolment of the device's profiles of MDM that have one of O(urls). Without it, or where there is
+        none, the client's own next try is waited for.
+    type: bool
+    default: true
+  wait:
+    description: How many seconds to wait at most, up to 3600. The last look may take a little longer.
+    type: float
+    default: 300
+  interval:
+    description: Seconds between two looks, at least 1.
+    type: float
+    default: 15
+  look_again:
+    description:
+      - In how many hours to look again at what is open. Clients of Intune ask for their profiles every 8 hours.
+    type: float
+    default: 8
+  log_level:
+    description: The enrolment log level that is in effect, to say what may have happened unseen.
+    type: int
+  required:
+    description: Fail also if something is still open.
+    type: bool
+    default: false
+  role:
+    description: The role on whose behalf this is done.
+    type: str
+attributes:
+  check_mode:
+    description: Nothing is started and nothing is waited for, so all is open.
+    support: partial
+    details: A verification needs an enrolment.
+  diff_mode:
+    description: Returns details on what has changed, when in diff mode.
+    support: none
+  platform:
+    description: Target operating systems.
+    support: full
+    platforms: windows
+notes:
+  - Of several accounts that enrol at one URL, each one's newest event counts, and one failure makes the URL failed.
+  - While a host can't be reached, it is asked again until the time is over.
+  - The log Application is read. A host that forwards its events still writes them there.
+seealso:
+  - module: winpki.scep.event_info
+  - module: winpki.scep.profile
+  - module: winpki.scep.log_level
+author:
+  - winpki.scep contributors (@winpki)
+"""
+
+EXAMPLES = r"""
+- name: See whether the host enrols again
+  winpki.scep.verify_enrolment:
+    urls:
+      - https://ndes01.intra.example.com/certsrv/mscep/mscep.dll/pkiclient.exe
+    wait: 120
+  register: verified
+"""
+
+RETURN = r"""
+outcome:
+  description:
+    - The worst of RV(verdicts[].outcome), with V(failed) before V(open) before V(succeeded) before V(quiet). V(failed)
+      fails the task.
+  returned: if the host could be asked
+  type: str
+  sample: succeeded
+verdicts:
+  description: What was seen of each URL.
+  returned: if the host could be asked
+  type: list
+  elements: dict
+  contains:
+    url:
+      description: The URL.
+      type: str
+      returned: always
+      sample: https://ndes01.intra.example.com/certsrv/mscep/mscep.dll/pkiclient.exe
+    outcome:
+      description:
+        - V(succeeded) for an event 88 or a new certificate, V(failed) for an event 86 or 87, V(open) if neither was
+          seen, V(quiet) if nothing was seen of one of O(silent_urls).
+      type: str
+      returned: always
+      sample: succeeded
+    seen:
+      description:
+        - What that rests on. With C(kind) V(event), C(event_id), C(record_id), C(time_created), C(context), C(stage)
+          and C(hresult). With C(kind) V(certificate), C(profile_id) and C(thumbprint). Null if nothing was seen.
+      type: dict
+      returned: always
+      sample: {kind: certificate, profile_id: ScepDevice, thumbprint: 5D2A94F8360E1D7A55C08B3F6692D4EE170B7C1E}
+    detail:
+      description: A sentence.
+      type: str
+      returned: always
+      sample: Event 88 of 2026-01-31T08:00:00.1234567Z says that a certificate was enrolled.
+started:
+  description: The profiles whose enrolment was to be started.
+  returned: if the host could be asked
+  type: list
+  elements: dict
+  contains:
+    profile_id:
+      description: The profile's id.
+      type: str
+      returned: always
+      sample: ScepDevice
+    started:
+      description: Whether it was started.
+      type: bool
+      returned: always
+      sample: true
+    detail:
+      description: What came of it, or why it was not started.
+      type: str
+      returned: always
+      sample: In check mode no enrolment is started.
+blind_spots:
+  description: Why something may have happened unseen, such as a disabled log or a log level without successes.
+  returned: if the host could be asked
+  type: list
+  elements: str
+  sample: []
+waited_seconds:
+  description: How long was waited.
+  returned: if the host could be asked
+  type: float
+  sample: 16.3
+look_again:
+  description: When to look again, ISO 8601 in UTC by the controller's clock. Null if nothing is open or quiet.
+  returned: if the host could be asked
+  type: str
+  sample: null
+"""
