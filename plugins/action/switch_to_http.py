@@ -1,0 +1,131 @@
+# Copyright: (c) 2026, winpki.scep contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Action switch_to_http: finds the settings of a host that hold an NDES URL, and has each switched to HTTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
+from ansible_collections.winpki.scep.plugins.plugin_utils.verification import same_endpoint
+
+_SPEC = {
+    "urls": {"type": "list", "elements": "str", "required": True},
+    "files": {"type": "list", "elements": "str", "default": []},
+    "registry_values": {"type": "list", "elements": "dict", "default": []},
+    "ca_thumbprint": {"type": "str"},
+    "http_port": {"type": "int"},
+    "proxy": {"type": "str", "default": "winhttp"},
+    "timeout": {"type": "float", "default": 15.0},
+    "role": {"type": "str"},
+}
+_HTTPS = re.compile(
+    r"https://(?P<host>\[[^\]]*\]|[^/?#:\[\]]*)(?::[0-9]*)?(?P<rest>[/?].*)?", re.IGNORECASE | re.DOTALL
+)
+_SHOWN = ("source", "scope", "sid", "id", "path", "name")
+
+Setting = Mapping[str, Any]
+"""An element of what profile_info returns as ``profiles``."""
+
+
+class ActionModule(ActionBase):
+    """One round trip to find the settings, and one for each that is to be switched."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Returns the result that the module's page describes."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        validate: Callable[..., tuple[Any, dict[str, Any]]] = self.validate_argument_spec
+        args = plain(validate(argument_spec=_SPEC)[1])
+        asked = {"files": args["files"], "registry_values": args["registry_values"]}
+        found: dict[str, Any] = self._execute_module("winpki.scep.profile_info", module_args=asked, task_vars=task_vars)
+        if found.get("failed"):
+            return {**result, **found}
+        switches: list[dict[str, Any]] = []
+        nowhere: list[str] = []
+        diffs: list[Any] = []
+        for url in args["urls"]:
+            new = http_url(url, args["http_port"])
+            held = [each for each in found["profiles"] if holds(each, url)]
+            if not held and not any(holds(each, new) for each in found["profiles"]):
+                nowhere.append(url)
+            for setting in held:
+                arguments = {
+                    **target(setting),
+                    "from_url": url,
+                    "url": new,
+                    "allow_port": args["http_port"],
+                    "ca_thumbprint": args["ca_thumbprint"],
+                    "proxy": args["proxy"],
+                    "timeout": args["timeout"],
+                    "role": args["role"],
+                }
+                given = {key: value for key, value in arguments.items() if value is not None}
+                done: dict[str, Any] = self._execute_module(
+                    "winpki.scep.profile", module_args=given, task_vars=task_vars
+                )
+                diffs += [done["diff"]] if done.get("diff") else []
+                switches.append(_switch(setting, url, new, done))
+        return {**result, "switches": switches, "nowhere": nowhere, "diff": diffs, **told(switches, nowhere)}
+
+
+def http_url(url: str, port: int | None) -> str:
+    """Returns an HTTPS URL with HTTP and ``port`` (None: 80), all else as written. Another URL is returned as it is."""
+    match = _HTTPS.fullmatch(url)
+    if match is None:
+        return url
+    return f"http://{match['host']}{'' if port in (None, 80) else f':{port}'}{match['rest'] or ''}"
+
+
+def holds(setting: Setting, url: str) -> bool:
+    """Returns whether a setting holds a URL, in any spelling of its host and port."""
+    return any(same_endpoint(url, one) for one in setting.get("urls") or ())
+
+
+def target(setting: Setting) -> dict[str, Any]:
+    """Returns the options of the module profile that name a setting."""
+    if setting["source"] == "file":
+        return {"file": setting["path"]}
+    if setting["source"] == "registry":
+        return {"registry_value": {"path": setting["path"], "name": setting["name"]}}
+    return {"profile_id": setting["id"], "scope": setting["scope"], "sid": setting["sid"]}
+
+
+def told(switches: list[dict[str, Any]], nowhere: list[str]) -> dict[str, Any]:
+    """Returns what the task says: whether it changed, failed or was refused, the changes' ids, and the sentence."""
+    kept = [one for one in switches if one["message"]]
+    said: dict[str, Any] = {
+        "changed": any(one["changed"] for one in switches),
+        "change_ids": [one["change_id"] for one in switches if one["change_id"]],
+    }
+    messages = [f"{one['path']}: {one['message']}" for one in kept]
+    if nowhere:
+        messages.append(
+            f"{', '.join(nowhere)}: no setting of this host that was looked at holds it. Name the client's own in "
+            "files or registry_values."
+        )
+    if not messages:
+        return said
+    reasons = [str(one["reason"]) for one in kept if one["reason"]] + ["url_not_found"] * bool(nowhere)
+    refused = {"refused": True, "reason": reasons[0]} if reasons else {}
+    return {**said, "failed": True, **refused, "msg": " ".join(messages)}
+
+
+def _switch(setting: Setting, url: str, new: str, done: Mapping[str, Any]) -> dict[str, Any]:
+    failed = bool(done.get("failed"))
+    return {
+        **{key: setting.get(key) for key in _SHOWN},
+        "from_url": url,
+        "url": new,
+        "changed": bool(done.get("changed")),
+        "change_id": done.get("change_id"),
+        "proof": done.get("proof"),
+        "notes": done.get("notes") or [],
+        "reason": done.get("reason") if failed else None,
+        "message": str(done.get("msg")) if failed else None,
+    }
