@@ -83,7 +83,7 @@ def _large_evtx(path: Path) -> int:
     count = LARGE_BYTES // len(other)
     with path.open("wb") as file:
         file.write(file_header(count + 1, 1001))
-        for _ in range(count):
+        for _unused in range(count):
             file.write(other)
         file.write(wanted)
     return path.stat().st_size
@@ -100,7 +100,7 @@ def _large_xml(path: Path) -> int:
     )
     block = frame.format(provider="Vendor", text="some text " * 30).encode() * 1000
     with path.open("wb") as file:
-        for _ in range(LARGE_BYTES // len(block)):
+        for _unused in range(LARGE_BYTES // len(block)):
             file.write(block)
         file.write(frame.format(provider="Microsoft-Windows-CertificateServicesClient-CertEnroll", text="").encode())
     return path.stat().st_size
@@ -122,7 +122,7 @@ def _child(what: str, path: Path) -> tuple[float, float]:
 def compare(path: Path) -> tuple[float, float]:
     """Returns the medians, in seconds, of the library alone and of event_file, by turns."""
     times: tuple[list[float], list[float]] = [], []
-    for _ in range(ROUNDS):
+    for _unused in range(ROUNDS):
         for taken, reader in zip(times, (_bare, _own), strict=True):
             taken.append(_seconds(reader, path))
     return statistics.median(times[0]), statistics.median(times[1])
@@ -143,7 +143,7 @@ def _memory(field: str) -> float:
 
 def _bare(path: Path) -> int:
     records: Iterable[Any] = PyEvtxParser(str(path)).records_json()
-    return sum(1 for _ in records)
+    return sum(1 for _unused in records)
 
 
 def _own(path: Path) -> int:

@@ -143,7 +143,7 @@ def _program(size: int) -> dict[str, Any]:
     gc.collect()
     before = _memory("VmRSS")
     seconds = []
-    for _ in range(RUNS):
+    for _unused in range(RUNS):
         started = time.process_time()
         findings = classify_events(parse_events(raw), rules)
         seconds.append(time.process_time() - started)

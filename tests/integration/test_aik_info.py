@@ -161,7 +161,7 @@ def test_a_certificate_without_an_authority_key_identifier(host: ModuleHost, int
 
 
 def test_all_certificates_each_once(host: ModuleHost, infineon: Authority, intel: Authority) -> None:
-    both, second, third, fourth = (endorsement(infineon, "IFX") for _ in range(4))
+    both, second, third, fourth = (endorsement(infineon, "IFX") for _unused in range(4))
     other = endorsement(intel, "INTC")
     write_tpm(host.folder, both, second, additional=(both, third))
     for store, certificate in (("EKCertStore", both), ("EKCertStore", fourth), ("EKCertStoreECC", other)):

@@ -139,11 +139,11 @@ def test_what_is_no_certificate_is_named(host: UtilityHost) -> None:
         "a bundle": (block(bundle), ", block 1 " + not_one),
         "a request": (block(der, "CERTIFICATE REQUEST"), ", block 1 is a CERTIFICATE REQUEST, not a certificate."),
     }
-    found = host.run(PROBLEMS, [text for text, _ in given.values()])
-    problems = [(reason, message) for _, reason, message in found if reason]
+    found = host.run(PROBLEMS, [text for text, _unused in given.values()])
+    problems = [(reason, message) for _unused, reason, message in found if reason]
     assert problems == [
         ("invalid_certificate", f"certificates entry {number}{text if text.startswith(',') else f' {text}'}")
-        for number, (_, text) in enumerate(given.values(), 1)
+        for number, (_unused, text) in enumerate(given.values(), 1)
     ]
 
 

@@ -47,7 +47,7 @@ def demo(folder: Path, **environment: str) -> subprocess.Popen[str]:
 def test_demo_on_a_fleet(tmp_path: Path) -> None:
     """A host that is down is in the report, and does not fail the demo."""
     with demo(tmp_path) as process:
-        output, _ = process.communicate(timeout=200)
+        output, _unused = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert output.startswith("Triage of 3 simulated Windows hosts, over WinRM on loopback addresses.\n")
     document = json.loads((tmp_path / "out" / "findings.json").read_text("utf-8"))
@@ -73,7 +73,7 @@ def test_demo_that_is_interrupted(tmp_path: Path) -> None:
 def test_demo_without_an_engine(tmp_path: Path) -> None:
     """The exported logs are triaged instead, and the first line says why."""
     with demo(tmp_path, WINPKI_PWSH="/none/pwsh") as process:
-        output, _ = process.communicate(timeout=200)
+        output, _unused = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert output.startswith("The exported logs in examples/ are triaged, in place of a simulated fleet: /none/pwsh, ")
     document = json.loads((tmp_path / "out" / "findings.json").read_text("utf-8"))

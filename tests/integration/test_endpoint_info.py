@@ -84,7 +84,7 @@ def silent_listener(*, accepting: bool) -> Iterator[int]:
         port = int(listener.getsockname()[1])
         if not accepting:
             # Once the queue is full, the kernel drops what else knocks.
-            for _ in range(4):
+            for _unused in range(4):
                 filler = opened.enter_context(socket.socket())
                 filler.setblocking(False)
                 filler.connect_ex((ADDRESS, port))
@@ -688,7 +688,7 @@ def test_options_are_checked(lab: Lab) -> None:
     fleet = lab.start(lab.host("OPTIONS1"))
     tasks = [
         {"name": f"Task {number}", MODULE: {"urls": ["http://h/"], **arguments}, "ignore_errors": True}
-        for number, (arguments, _) in enumerate(REFUSED)
+        for number, (arguments, _unused) in enumerate(REFUSED)
     ]
     tasks.append({"name": "None", MODULE: {"urls": []}})
     done = run_playbook([{"hosts": "all", "gather_facts": False, "tasks": tasks}], fleet.inventory_path)
@@ -696,6 +696,6 @@ def test_options_are_checked(lab: Lab) -> None:
     assert (none.status, none.result["endpoints"]) == ("ok", [])
     results = [done.of("OPTIONS1", f"Task {number}") for number in range(len(REFUSED))]
     assert [result.status for result in results] == ["failed"] * len(REFUSED)
-    for result, (_, said) in zip(results, REFUSED, strict=True):
+    for result, (_unused, said) in zip(results, REFUSED, strict=True):
         assert result.result["msg"].startswith(said)
         assert result.result["endpoints"] == []

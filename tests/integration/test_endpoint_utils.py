@@ -242,15 +242,15 @@ MALFORMED = [
 
 
 def test_winhttp_settings(run: Run) -> None:
-    found = run(PROXY, [[value, url] for value, url, _ in PROXIES])
-    assert [one["address"] for one in found] == [address for _, _, address in PROXIES]
+    found = run(PROXY, [[value, url] for value, url, _unused in PROXIES])
+    assert [one["address"] for one in found] == [address for _unused, _unused, address in PROXIES]
     assert [one["script"] for one in found] == [None] * (len(PROXIES) - 1) + ["http://wpad.example/a.pac"]
     assert {one["problem"] for one in found} == {None}
 
 
 def test_malformed_winhttp_settings(run: Run) -> None:
-    found = run(PROXY, [[value, "http://a.example/"] for value, _ in MALFORMED])
-    assert [one["problem"] for one in found] == [problem for _, problem in MALFORMED]
+    found = run(PROXY, [[value, "http://a.example/"] for value, _unused in MALFORMED])
+    assert [one["problem"] for one in found] == [problem for _unused, problem in MALFORMED]
     assert {one["address"] for one in found} == {None}
 
 

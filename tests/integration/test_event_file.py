@@ -157,7 +157,7 @@ def answers(logs: Path) -> PlaybookResult:
     """One run for all cases, each a task."""
     tasks = [
         {"name": terms, "ansible.builtin.debug": {"msg": f"{{{{ query('winpki.scep.event_file', {terms}) }}}}"}}
-        for terms, _ in CASES
+        for terms, _unused in CASES
     ]
     return run(logs, terms="", tasks=tasks)
 
@@ -207,7 +207,7 @@ def errors(tmp_path_factory: pytest.TempPathFactory) -> PlaybookResult:
             "ansible.builtin.debug": {"msg": f"{{{{ query('winpki.scep.event_file', {terms}) }}}}"},
             "ignore_errors": True,
         }
-        for terms, _ in ERRORS
+        for terms, _unused in ERRORS
     ]
     return run(path, terms="", tasks=tasks)
 

@@ -46,7 +46,7 @@ RULE = {
     "summary": "Mine.",
     "remedies": [{"role": "use_http", "needs": ["pins"], "reason": "Why not."}],
 }
-PARSED = parse_events(cast("list[RawEvent]", EVENTS))
+PARSED = parse_events(cast(list[RawEvent], EVENTS))
 FOUND = classify_events(PARSED, load_rules([RULE]), HOSTS)
 READ = "{{ lookup('ansible.builtin.file', playbook_dir ~ '/events.json') | from_json }}"
 # Each way in which a play gets at events; a text that a module returned is another thing than one that a lookup did.

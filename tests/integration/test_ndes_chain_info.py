@@ -174,7 +174,7 @@ def test_binding_that_a_client_gets(host: ModuleHost, server: Server, case: str)
     ],
 )
 def test_a_problem_says_what_to_do(host: ModuleHost, server: Server, case: str, detail: str) -> None:
-    bindings, options, _ = BINDINGS[case]
+    bindings, options, _unused = BINDINGS[case]
     leaves = {"leaf": server.leaf, "other": server.other, "": None}
     for table, key, leaf, values in bindings:
         bind(host, table, key, leaves[leaf], **values)

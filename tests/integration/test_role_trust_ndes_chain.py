@@ -174,18 +174,18 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
 def test_refusals(lab: Lab, ndes: Ndes, chain_file: Path) -> None:
     """All in one run: what one host is refused for is no matter of the others."""
     chain = {"files": [str(chain_file)]}
-    hosts = [client(lab, name, ndes, **{**chain, **given}) for name, (given, _, _) in REFUSALS.items()]
+    hosts = [client(lab, name, ndes, **{**chain, **given}) for name, (given, _unused, _unused) in REFUSALS.items()]
     fleet = lab.start(*hosts, lab.down("NDES02"), lab.host("NDES03"))
     before = [snapshot(host.folder) for host in hosts]
     done = run_playbook([PLAY], fleet.inventory_path, forks=3)
-    for host, (_, reason, sentence) in REFUSALS.items():
+    for host, (_unused, reason, sentence) in REFUSALS.items():
         found = done.of(host, TRUST)
         assert (found.status, found.result["changed"], found.result["refused"]) == ("failed", False, True)
         assert found.result["reason"] == reason
         assert found.result["msg"].startswith("Refused, nothing was changed. ")
         assert sentence in found.result["msg"]
     assert [snapshot(host.folder) for host in hosts] == before
-    assert [undo_records(host.folder) for host in hosts] == [[] for _ in hosts]
+    assert [undo_records(host.folder) for host in hosts] == [[] for _unused in hosts]
 
 
 def test_a_root_that_is_to_come(lab: Lab, ndes: Ndes, chain_file: Path) -> None:

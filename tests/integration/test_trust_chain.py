@@ -166,7 +166,7 @@ def test_pins_as_people_copy_them(host: ModuleHost) -> None:
     pairs = [re.findall("..", one) for one in digits]
     pins = [":".join(pairs[0]).upper(), " ".join(pairs[1]), "\u200e" + digits[2].upper(), f" {'-'.join(pairs[3])}\n"]
     arguments = {"certificates": ["\n".join(one.pem for one in roots)], "pins": [*pins, "0" * 64]}
-    assert [status for _, _, status in words(host.one(arguments, check=True))] == ["added"] * 4
+    assert [status for _unused, _unused, status in words(host.one(arguments, check=True))] == ["added"] * 4
 
 
 def test_absent_takes_out_what_was_added(
@@ -253,7 +253,7 @@ def test_a_failure_in_the_middle_is_put_back(host: ModuleHost, root: Authority, 
     blocker.rmdir()
     assert stores(host.folder) == {}
     assert undo_records(host.folder) == []
-    assert [status for _, _, status in words(host.one(arguments))] == ["added"] * 3
+    assert [status for _unused, _unused, status in words(host.one(arguments))] == ["added"] * 3
 
 
 def test_without_an_undo_record_there_is_no_change(host: ModuleHost, chain: dict[str, Any]) -> None:

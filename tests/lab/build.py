@@ -109,7 +109,10 @@ def _collected(sources: Sequence[Source], now: datetime) -> list[Event]:
         # Every source counts its own records, so the collector's log has equal and jumping numbers.
         arrived += [(event["time"], source, event) for event in _numbered(own, 1000 * number)]
     arrived.sort(key=lambda entry: entry[0])
-    return [forwarded(event, number, language=source.rendering) for number, (_, source, event) in enumerate(arrived, 1)]
+    return [
+        forwarded(event, number, language=source.rendering)
+        for number, (_unused, source, event) in enumerate(arrived, 1)
+    ]
 
 
 def _occurrences(happening: Happening, computer: str, now: datetime) -> Iterator[tuple[datetime, Event]]:

@@ -153,7 +153,7 @@ def event88(
 
 def rendered(event: Event, language: str = "en-US") -> str:
     """The event's text in a language; English where there is no other template."""
-    values = [value or "" for _, value in event["data"]]
+    values = [value or "" for _unused, value in event["data"]]
     template = _TEMPLATES.get((language, event["id"]), _TEMPLATES["en-US", event["id"]])
     return template.format(*(values + [""] * 6)[:6])
 

@@ -93,7 +93,7 @@ class _Conversation(socketserver.StreamRequestHandler):
         line = self.rfile.readline(65536).decode("iso-8859-1").rstrip("\r\n")
         head = _rest_of_head(self.rfile)
         proxy.asked.append(line)
-        method, target, _ = line.split(" ", 2)
+        method, target, _unused = line.split(" ", 2)
         if proxy.refusal:
             return self._refuse(proxy.refusal)
         url = urlsplit(f"//{target}" if method == "CONNECT" else target)
@@ -133,7 +133,7 @@ def _relay(client: socket.socket, server: socket.socket) -> None:
         for one in peers:
             selector.register(one, selectors.EVENT_READ)
         while ready := selector.select(HOLD_SECONDS):
-            for key, _ in ready:
+            for key, _unused in ready:
                 source = key.fileobj
                 if not isinstance(source, socket.socket) or not (data := source.recv(65536)):
                     return

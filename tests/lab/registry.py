@@ -27,7 +27,7 @@ def place(key: str) -> tuple[str, str]:
     Raises:
         ValueError: the key begins with no such hive, or has nothing below it.
     """
-    head, _, path = key.replace("Registry::", "", 1).strip("\\").partition("\\")
+    head, _unused, path = key.replace("Registry::", "", 1).strip("\\").partition("\\")
     hive = HIVES.get(head.rstrip(":").upper())
     if hive is None or not path.strip("\\"):
         raise ValueError(f"{key}: a key below HKLM or HKU is needed")

@@ -132,7 +132,7 @@ class Client:
         direct = proxy is None or any(fnmatchcase(host.lower(), each.lower()) for each in proxy.bypass)
         address, peer_port = host, own_port
         if proxy is not None and not direct:
-            address, _, text = proxy.address.partition(":")
+            address, _unused, text = proxy.address.partition(":")
             peer_port = int(text or 80)
         if scheme == "http":
             plain = http.client.HTTPConnection(address, peer_port, timeout=self._timeout)

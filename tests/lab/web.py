@@ -53,7 +53,7 @@ def basic_authentication(handler: Handler, user: str, password: str, realm: str 
     expected = f"{user.casefold()}:{password}".encode()
 
     def authenticated(request: Request) -> Response:
-        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        scheme, _unused, credentials = request.headers.get("Authorization", "").partition(" ")
         try:
             given = base64.b64decode(credentials, validate=True)
         except binascii.Error:
@@ -128,7 +128,7 @@ class WebServer:
 
     def _accept(self) -> None:
         while not self._stopped:
-            for key, _ in self._selector.select():
+            for key, _unused in self._selector.select():
                 if isinstance(key.data, _Endpoint) and isinstance(key.fileobj, socket.socket):
                     with contextlib.suppress(OSError):
                         self._begin(key.fileobj.accept()[0], key.data)

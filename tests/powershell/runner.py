@@ -71,7 +71,7 @@ class ModuleRunner:
         if stdin is None or stdout is None:
             raise RuntimeError("the engine was started without its pipes")
         print(json.dumps({"home": str(folder), "args": options}), file=stdin, flush=True)
-        ready, _, _ = select([stdout], [], [], _TIMEOUT_SECONDS)
+        ready, _unused, _unused = select([stdout], [], [], _TIMEOUT_SECONDS)
         if not ready:
             raise TimeoutError(f"the module did not answer within {_TIMEOUT_SECONDS} s")
         result: dict[str, Any] = json.loads(stdout.readline())

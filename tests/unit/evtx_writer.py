@@ -94,14 +94,14 @@ class Event:
 
 def filetime(time: str) -> int:
     """Convert `YYYY-MM-DDTHH:MM:SS[.fffffff]Z` to 100 ns steps since 1601-01-01 UTC."""
-    seconds, _, fraction = time.rstrip("Z").partition(".")
+    seconds, _unused, fraction = time.rstrip("Z").partition(".")
     moment = datetime.fromisoformat(seconds).replace(tzinfo=timezone.utc)
     since = moment - datetime(1601, 1, 1, tzinfo=timezone.utc)
     return (since.days * 86400 + since.seconds) * 10**7 + int(fraction.ljust(7, "0")[:7] or 0)
 
 
 def _sid(text: str) -> bytes:
-    _, revision, authority, *parts = text.split("-")
+    _unused, revision, authority, *parts = text.split("-")
     head = struct.pack(">BBHI", int(revision), len(parts), *divmod(int(authority), 2**32))
     return head + b"".join(struct.pack("<I", int(part)) for part in parts)
 
@@ -184,17 +184,17 @@ def _templated(event: Event) -> Instance:
         Value(STRING, utf16(event.computer)),
         Value(NULL) if event.user_sid is None else Value(SID, _sid(event.user_sid)),
     ]
-    names = tuple(name for name, _ in event.data if name is not None)
+    names = tuple(name for name, _unused in event.data if name is not None)
     classic = event.user_data is None and bool(event.data) and not names
     if classic:
-        values.append(Value(STRING_ARRAY, b"".join(utf16(text) + b"\0\0" for _, text in event.data)))
+        values.append(Value(STRING_ARRAY, b"".join(utf16(text) + b"\0\0" for _unused, text in event.data)))
         values.append(Value(BINARY, event.binary) if event.binary else Value(NULL))
     elif event.user_data is not None:
         wrapper, pairs = event.user_data
-        template = _user_data_template(wrapper, tuple(name for name, _ in pairs))
-        values.append(Value(BINXML, Instance(template, [Value(STRING, utf16(text)) for _, text in pairs])))
+        template = _user_data_template(wrapper, tuple(name for name, _unused in pairs))
+        values.append(Value(BINXML, Instance(template, [Value(STRING, utf16(text)) for _unused, text in pairs])))
     elif len(names) == len(event.data):
-        texts = [Value(STRING, utf16(text)) for _, text in event.data]
+        texts = [Value(STRING, utf16(text)) for _unused, text in event.data]
         values.append(Value(BINXML, Instance(_data_template(names), texts)))
     else:
         raise ValueError("only a forwarded event can have Data with and without names")

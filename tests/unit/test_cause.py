@@ -29,8 +29,8 @@ CLOCK = (
 
 
 def findings(*events: dict[str, Any], hosts: Mapping[str, Any] | None = None, **options: Any) -> list[Finding]:
-    parsed = parse_events(cast("list[RawEvent]", events))
-    return classify_events(parsed, load_rules(), cast("Mapping[str, HostInfo]", hosts), **options)
+    parsed = parse_events(cast(list[RawEvent], events))
+    return classify_events(parsed, load_rules(), cast(Mapping[str, HostInfo], hosts), **options)
 
 
 def at(minute: int, event_id: int = 86, **changes: Any) -> dict[str, Any]:
@@ -501,7 +501,7 @@ def test_findings_share_nothing() -> None:
     """A caller may change one without changing another."""
     found = findings(at(1), at(1, computer="CLIENT2"), at(2, ErrorCode="x 0x80072f8f", computer="CLIENT3"))
     before = json.dumps(found[1:])
-    finding = cast("dict[str, Any]", found[0])
+    finding = cast(dict[str, Any], found[0])
     for value in finding.values():
         if isinstance(value, dict):
             value.clear()
@@ -516,7 +516,7 @@ def test_findings_share_nothing() -> None:
 
 @pytest.mark.parametrize("event", [raw(), "x", 5, None, {"endpoint": None}])
 def test_what_is_no_parsed_event_is_named(event: Any) -> None:
-    events = [*parse_events([cast("RawEvent", raw())]), cast("Event", event)]
+    events = [*parse_events([cast(RawEvent, raw())]), cast(Event, event)]
     with pytest.raises(
         NotParsedError, match=r"^element 1 is not a parsed event: put the raw events through parse_events"
     ):

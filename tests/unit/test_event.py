@@ -57,7 +57,7 @@ ARTICLE_AIK_GERMAN = (
 
 def parse(event: dict[str, Any]) -> dict[str, Any]:
     """The parsed event; a test may give any raw one."""
-    return cast("dict[str, Any]", parse_event(cast("RawEvent", event)))
+    return cast(dict[str, Any], parse_event(cast(RawEvent, event)))
 
 
 def without(event: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -369,7 +369,7 @@ def test_a_time_as_a_datetime() -> None:
 
 def test_what_is_no_event_is_named() -> None:
     with pytest.raises(NotAnEventError, match=r"^element 1 is not an event \(a dict\) but of type str$"):
-        parse_events(cast("list[RawEvent]", [raw(), "86"]))
+        parse_events(cast(list[RawEvent], [raw(), "86"]))
 
 
 def test_a_parsed_event_is_json() -> None:

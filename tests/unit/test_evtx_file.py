@@ -143,7 +143,7 @@ def test_a_text_is_what_is_in_the_file(tmp_path: Path, text: str, *, unnamed_dat
 @pytest.mark.parametrize("name", ["Context", "Other"])
 def test_values_beside_names_are_kept(tmp_path: Path, name: str) -> None:
     data: tuple[tuple[str | None, str], ...] = ((None, "u"), (name, "a"), (None, "v"))
-    (event,), _ = read(log(tmp_path, Event(data=data, forwarded=True)))
+    (event,), _unused = read(log(tmp_path, Event(data=data, forwarded=True)))
     assert event.get("values") == ["u", "v"]
 
 
@@ -158,7 +158,7 @@ def test_values_beside_names_are_kept(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_times_have_seven_decimals(tmp_path: Path, time: str, written: str | None, expected: str) -> None:
-    (event,), _ = read(log(tmp_path, Event(time=time, written=written)))
+    (event,), _unused = read(log(tmp_path, Event(time=time, written=written)))
     assert event["time_created"] == expected
 
 

@@ -204,7 +204,7 @@ def test_a_full_chunk_is_followed_by_another(tmp_path: Path) -> None:
     path = tmp_path / "many.evtx"
     write(path, [Event(record_id=number, data=(("Context", "x" * 1000),)) for number in range(1, 101)])
     assert path.stat().st_size == 4096 + 4 * 65536
-    assert [number for number, _ in rust_numbers(path)] == list(range(1, 101))
+    assert [number for number, _unused in rust_numbers(path)] == list(range(1, 101))
     with Evtx(str(path)) as log:
         assert [chunk.verify() for chunk in log.get_file_header().chunks()] == [True] * 4
         assert [record.record_num() for record in log.records()] == list(range(1, 101))

@@ -95,7 +95,7 @@ def test_powershell_runs_as_the_host(
 
 
 def test_powershell_is_on_the_hosts_path_in_any_spelling(tmp_path: Path) -> None:
-    for _ in range(2):
+    for _unused in range(2):
         Engine(Path("/e/pwsh"), Path("/e/as-host")).launch(tmp_path, "powershell", {})
     assert {link.name: str(link.readlink()) for link in (tmp_path / "path").iterdir()} == dict.fromkeys(
         ("PowerShell", "powershell", "PowerShell.exe", "powershell.exe"), "/e/pwsh"

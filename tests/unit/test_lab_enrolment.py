@@ -83,7 +83,7 @@ def test_log_level_of_a_success(level: int | None, written: list[int], host: Pat
     if level is not None:
         registry.write(host, LEVEL_KEY.lower(), {"loglevel": level})
     assert [done.event_id for done in enrol_profile(host, "p1")] == [88]
-    assert [number for number, _ in events(host)] == written
+    assert [number for number, _unused in events(host)] == written
 
 
 @pytest.mark.parametrize(("level", "written"), [(0, []), (1, []), (2, [86]), (3, [86])])
@@ -91,7 +91,7 @@ def test_log_level_of_a_failure(level: int, written: list[int], host: Path, ndes
     ndes.chain = "expired"
     registry.write(host, LEVEL_KEY, {"LogLevel": level})
     enrol_profile(host, "p1")
-    assert [number for number, _ in events(host)] == written
+    assert [number for number, _unused in events(host)] == written
 
 
 def test_success_in_the_log(host: Path, ndes: Ndes) -> None:

@@ -55,7 +55,7 @@ def run(fleet: Fleet, host: str = "CLIENT1") -> str:
     )
     shell = protocol.open_shell()
     command = protocol.run_command(shell, "script")
-    output, _, code = protocol.get_command_output(shell, command)
+    output, _unused, code = protocol.get_command_output(shell, command)
     protocol.cleanup_command(shell, command)
     protocol.close_shell(shell)
     assert code == 0
@@ -152,7 +152,7 @@ def test_nth_message_of_any_kind_and_other_hosts(fleet: Fleet) -> None:
     assert run(fleet, "CLIENT2") == "done"
     with pytest.raises(requests.exceptions.ConnectionError):
         run(fleet)
-    assert [operation for _, operation in fleet.met_faults("CLIENT1")] == ["Command"]
+    assert [operation for _unused, operation in fleet.met_faults("CLIENT1")] == ["Command"]
 
 
 def test_times_and_clearing(fleet: Fleet) -> None:

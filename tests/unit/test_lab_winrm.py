@@ -126,7 +126,7 @@ def started(protocol: Protocol, shell_id: str, folder: Path, command: str) -> tu
 
 def is_gone(pid: int) -> bool:
     """Whether a process ends within five seconds; a zombie has ended."""
-    for _ in range(100):
+    for _unused in range(100):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                 return True
@@ -156,14 +156,14 @@ def test_output_error_and_exit_code(fleet: Fleet) -> None:
 def test_runs_as_the_host_with_the_shells_variables(fleet: Fleet, hosts: list[FleetHost]) -> None:
     protocol = connect(fleet, "CLIENT2")
     with shell(protocol, {"\u00c4-variable": "\u20ac <&>"}) as shell_id:
-        output, _, code = run(protocol, shell_id, "show", "\u00e4", "<b>&amp;")
+        output, _unused, code = run(protocol, shell_id, "show", "\u00e4", "<b>&amp;")
     assert output.decode() == f"CLIENT2|{hosts[1].folder}|['\u00e4', '<b>&amp;']|\u20ac <&>"
     assert code == 0
 
 
 def test_large_input(fleet: Fleet) -> None:
     protocol = connect(fleet)
-    parts = [os.urandom(200_000) for _ in range(10)]
+    parts = [os.urandom(200_000) for _unused in range(10)]
     with shell(protocol) as shell_id:
         command_id = protocol.run_command(shell_id, "echo")
         for number, part in enumerate(parts, 1):
@@ -183,8 +183,8 @@ def test_large_output_in_parts_of_an_envelope(fleet: Fleet) -> None:
             # As base64, within the envelope of 150 KiB that pywinrm asks for.
             assert len(output) + len(error) <= 98_304
             parts.append((output, error))
-    assert b"".join(output for output, _ in parts) == b"0123456789abcdef" * 100_000
-    assert b"".join(error for _, error in parts) == b"e" * 300_000
+    assert b"".join(output for output, _unused in parts) == b"0123456789abcdef" * 100_000
+    assert b"".join(error for _unused, error in parts) == b"e" * 300_000
     assert code == 0
 
 
@@ -284,7 +284,7 @@ def test_closing_the_shell_ends_its_commands(fleet: Fleet, hosts: list[FleetHost
 def test_stop_ends_commands_that_run_and_those_that_wait(fleet: Fleet, hosts: list[FleetHost]) -> None:
     protocol = connect(fleet)
     shell_id = protocol.open_shell()
-    pids = [started(protocol, shell_id, hosts[0].folder, "wait")[1] for _ in range(2)]
+    pids = [started(protocol, shell_id, hosts[0].folder, "wait")[1] for _unused in range(2)]
     waiting = protocol.run_command(shell_id, "wait")
     receiver = threading.Thread(target=lambda: _ignored(protocol, shell_id, waiting))
     receiver.start()

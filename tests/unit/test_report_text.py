@@ -222,7 +222,7 @@ def test_hostile_and_wide_text(name: str) -> None:
             f"bad {name}": {"failed": True, "msg": name},
             f"wec {name}": result(event, log={"name": f"Forwarded {name}"}),
         },
-        files=[(file_row(f"/x/{name}", 1, f"damage {name}"), [cast("RawEvent", event)])],
+        files=[(file_row(f"/x/{name}", 1, f"damage {name}"), [cast(RawEvent, event)])],
         rules=load_rules([rule]),
         since=f"2026-{name}",
         generator="winpki.scep 0.0.1",
@@ -252,5 +252,5 @@ def test_server(changes: dict[str, Any], shown: str) -> None:
     """In short."""
     endpoint = finding()["endpoint"]
     assert endpoint is not None
-    assert server(cast("Endpoint", {**endpoint, **changes})) == shown
+    assert server(cast(Endpoint, {**endpoint, **changes})) == shown
     assert server(None) == "-"

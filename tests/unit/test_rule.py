@@ -22,7 +22,7 @@ def rule(**changes: Any) -> dict[str, Any]:
 
 
 def parsed(**changes: Any) -> Event:
-    return parse_event(cast("RawEvent", raw(**changes)))
+    return parse_event(cast(RawEvent, raw(**changes)))
 
 
 def cause(event: Event, *rules: dict[str, Any]) -> str:
@@ -181,8 +181,8 @@ def test_when_a_rule_is_hit(when: str, event: dict[str, Any], hit: bool) -> None
     """Each also with the outcome of the other events in memory: what a rule reads decides, nothing else."""
     rules = load_rules([rule(when=when)])
     for other in (raw(), raw(Url=AIK), raw(87, MessageText=DENIED), raw(event_id=None), raw(host="client2")):
-        classify_events([parse_event(cast("RawEvent", other))], rules)
-    for _ in range(2):
+        classify_events([parse_event(cast(RawEvent, other))], rules)
+    for _unused in range(2):
         found = classify_events([parsed(**event)], rules)
         assert (found[0]["cause"] == "mine") is hit
 
