@@ -15,11 +15,13 @@ COLLECTIONS := $(CURDIR)/.cache/collections
 LINKED := $(COLLECTIONS)/ansible_collections/winpki/scep
 # pytest-ansible would make a second tree of links in ./collections.
 LINKED_ALREADY := --ansible-unit-inject-only
+# A file's tests share a fleet. Each simulated host is a process of its own, so more at once only wait for each other.
+IN_PARALLEL := --numprocesses 2 --dist loadfile
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 export PYTHONPATH := $(COLLECTIONS)
 
-.PHONY: help demo test lint bench docs build clean
+.PHONY: help demo test lint bench clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -45,8 +47,8 @@ demo: .venv/.ready $(LINKED)
 	.venv/bin/python -m tests.lab demo
 
 test: .venv/.ready .venv-oldest/.ready $(LINKED)
-	.venv/bin/python -m pytest $(LINKED_ALREADY) tests
-	.venv-oldest/bin/python -m pytest tests/integration
+	.venv/bin/python -m pytest $(IN_PARALLEL) $(LINKED_ALREADY) tests
+	.venv-oldest/bin/python -m pytest $(IN_PARALLEL) tests/integration
 
 lint: .venv-lint/.ready $(LINKED)
 	tests/lint.sh

@@ -168,6 +168,7 @@ def test_a_chain_that_fits(endpoint: dict[str, Any], texts: list[str]) -> None:
         ),
         (built(LEAF), ["-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"], "CN=Lab Issuing CA 1,O=Lab"),
     ],
+    ids=["root missing", "another key", "intermediate missing", "another root", "unreadable"],
 )
 def test_a_chain_that_does_not_fit(endpoint: dict[str, Any], texts: list[str], missing: str) -> None:
     with pytest.raises(RefusedError) as refused:
@@ -197,6 +198,7 @@ def test_what_an_endpoint_presents_counts_if_its_root_is_pinned() -> None:
         (presented(LEAF, ISSUING), sha256(ISSUING.certificate)),
         (UNKNOWN, sha256(ROOT.certificate)),
     ],
+    ids=["no root", "another pin", "pinned intermediate", "unknown"],
 )
 def test_what_an_endpoint_presents_is_refused(endpoint: dict[str, Any], pin: str) -> None:
     with pytest.raises(RefusedError) as refused:
