@@ -336,8 +336,6 @@ def _str(value: object) -> str | None:
 
 
 def _int(value: object) -> int | None:
-    if value is None or type(value) is int:
-        return value
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and len(value) < 20 and value.isascii() and value.isdigit():

@@ -119,12 +119,12 @@ def _is_plain(value: Any) -> bool:
 
 
 def _copy(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if type(value) is str else _untagged_text(value)
     if _is_plain(value):
         return value
+    if isinstance(value, str):
+        return _untagged_text(value)
     if isinstance(value, dict):
-        return {key if type(key) is str else _untagged(key): _copy(item) for key, item in _unwrapped(value).items()}
+        return {_untagged(key): _copy(item) for key, item in _unwrapped(value).items()}
     if isinstance(value, (list, tuple)):
         return [_copy(item) for item in _unwrapped(value)]
     if isinstance(value, _SCALARS):
