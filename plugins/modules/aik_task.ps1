@@ -41,31 +41,9 @@ $timeout = $module.Params.timeout
 $undo = $module.Params.undo
 $urls = [string[]]@($module.Params.urls | Where-Object -FilterScript { $null -ne $_ })
 
-$module.Result.changed = $false
-$module.Result.change_id = $null
-$module.Result.before = $null
-$module.Result.after = $null
-$module.Result.undo = $null
+Initialize-ScepChangeResult -Module $module
 $module.Result.probes = @()
 $module.Result.had_success = $null
-
-$outcome = @{ half_done = $false }
-
-Function New-Refusal {
-    param ([string]$Reason, [string]$Message)
-
-    [PSCustomObject]@{ Reason = $Reason; Message = $Message }
-}
-
-Function Assert-NoRefusal {
-    param ([AllowEmptyCollection()][object[]]$Refusal)
-
-    if ($Refusal.Count -eq 0) { return }
-    $module.Result.refused = $true
-    $module.Result.reason = $Refusal[0].Reason
-    $module.Result.refusals = @(foreach ($one in $Refusal) { [ordered]@{ reason = $one.Reason; message = $one.Message } })
-    throw "Refused, nothing was changed. $($Refusal.Message -join ' ')"
-}
 
 Function Assert-Option {
     if (-not ($timeout -gt 0 -and $timeout -le 300)) {
@@ -80,7 +58,7 @@ Function Get-TaskState {
     The task as it stands in results and undo records.
     #>
     $found = Get-ScepAikTask
-    if ($found.Reason) { Assert-NoRefusal -Refusal @(New-Refusal -Reason $found.Reason -Message $found.Message) }
+    if ($found.Reason) { Assert-ScepNoRefusal -Module $module -Refusal @(New-ScepRefusal -Reason $found.Reason -Message $found.Message) }
     [ordered]@{ task = $found.Fact.path; enabled = $found.Fact.enabled }
 }
 
@@ -93,7 +71,7 @@ Function Get-ReachRefusal {
 
     if ($Url.Count -eq 0) {
         $why = $(if ($Note.Count -gt 0) { " $($Note -join ' ')" } else { '' })
-        return New-Refusal -Reason 'no_probe_target' -Message (
+        return New-ScepRefusal -Reason 'no_probe_target' -Message (
             'No AIK service is known that could be probed: name it in urls, as it stands in the event, because no host name ' +
             "follows from an endorsement key certificate of this TPM.$why")
     }
@@ -101,12 +79,12 @@ Function Get-ReachRefusal {
     $module.Result.probes = [object[]]$probes
     foreach ($probe in $probes) {
         if ($probe.reached) {
-            New-Refusal -Reason 'aik_service_reached' -Message (
+            New-ScepRefusal -Reason 'aik_service_reached' -Message (
                 "This host reaches the AIK service $($probe.host), so its network is not isolated, and the failures have " +
                 "another cause: leave the task enabled. $($probe.detail)".TrimEnd())
         }
         elseif ($null -eq $probe.reached -and -not $force) {
-            New-Refusal -Reason 'aik_service_uncertain' -Message (
+            New-ScepRefusal -Reason 'aik_service_uncertain' -Message (
                 "It is not sure that this host can't reach the AIK service $($probe.host): $($probe.detail) Mend that first, " +
                 'or set force if the network is isolated nevertheless.')
         }
@@ -123,7 +101,7 @@ Function Get-DisableRefusal {
     $history = Get-ScepAikHistory -Tpm $tpm -State (Get-ScepAikState -Note $stateNotes) -Note $stateNotes
     $module.Result.had_success = $history.HadSuccess
     if ($history.HadSuccess -and -not $force) {
-        New-Refusal -Reason 'aik_certificate_had' -Message (
+        New-ScepRefusal -Reason 'aik_certificate_had' -Message (
             "This host has had an AIK certificate, so it was not always isolated, and something may use it: " +
             "$($history.Reason) Set force if it has been moved to an isolated network for good.")
     }
@@ -139,13 +117,14 @@ Function ConvertTo-DiffText {
 Function Set-Outcome {
     param ([System.Collections.IDictionary]$Before, [System.Collections.IDictionary]$After)
 
-    $module.Result.changed = $Before['enabled'] -ne $After['enabled']
-    $module.Result.before = $Before
-    $module.Result.after = $After
-    if ($module.DiffMode) {
-        $module.Diff.before = ConvertTo-DiffText -State $Before
-        $module.Diff.after = ConvertTo-DiffText -State $After
+    $outcome = @{
+        Changed = $Before['enabled'] -ne $After['enabled']
+        Before = $Before
+        After = $After
+        DiffBefore = ConvertTo-DiffText -State $Before
+        DiffAfter = ConvertTo-DiffText -State $After
     }
+    Set-ScepOutcome -Module $module @outcome
 }
 
 Function Invoke-TaskChange {
@@ -157,36 +136,26 @@ Function Invoke-TaskChange {
         Apply = { Set-ScepAikTask -Enabled $After['enabled'] }
         Restore = { Set-ScepAikTask -Enabled $Before['enabled'] }
     }
-    $failure = Invoke-ScepChange @change
-    if ($null -ne $failure) {
-        if ($failure.HalfDone) {
-            $outcome.half_done = $true
-            $module.Result.change_id = $Record['change_id']
-            $module.Result.undo = $Record
-        }
-        throw $failure.Message
-    }
+    Invoke-ScepChange -Module $module @change
 }
 
 Function Set-Task {
     Assert-Option
     $null = ConvertTo-ScepAikUrl -Url $urls
     if ($state -eq 'disabled' -and -not $isolatedNetwork) {
-        Assert-NoRefusal -Refusal @(New-Refusal -Reason 'isolated_network_not_declared' -Message (
+        Assert-ScepNoRefusal -Module $module -Refusal @(New-ScepRefusal -Reason 'isolated_network_not_declared' -Message (
                 'The task is disabled only where isolated_network is true: set it if this host has no internet access by ' +
                 'design, and nothing on it needs an AIK certificate.'))
     }
     $before = Get-TaskState
     $after = [ordered]@{ task = $before['task']; enabled = $state -eq 'enabled' }
     # What is disabled already needs no reason.
-    if ($before['enabled'] -and -not $after['enabled']) { Assert-NoRefusal -Refusal @(Get-DisableRefusal) }
+    if ($before['enabled'] -and -not $after['enabled']) { Assert-ScepNoRefusal -Module $module -Refusal @(Get-DisableRefusal) }
     Set-Outcome -Before $before -After $after
     if ($module.CheckMode -or -not $module.Result.changed) { return }
 
     $record = New-ScepUndoRecord -Module 'aik_task' -Role $role -Before $before -After $after
     Invoke-TaskChange -Record $record -State 'done' -Before $before -After $after
-    $module.Result.change_id = $record['change_id']
-    $module.Result.undo = $record
 }
 
 Function Undo-Change {
@@ -194,31 +163,20 @@ Function Undo-Change {
     $current = Get-TaskState
     $step = Get-ScepUndoStep -Record $record -Current $current
     if ($step.Differences.Count -gt 0) {
-        Assert-NoRefusal -Refusal @(New-Refusal -Reason 'changed_since' -Message (
+        Assert-ScepNoRefusal -Module $module -Refusal @(New-ScepRefusal -Reason 'changed_since' -Message (
                 "The task is not as the change $undo left it: $($step.Differences -join ' ') Set it with state."))
     }
-    $target = $(if ($step.Restore) { $record['before'] } else { $current })
-    Set-Outcome -Before $current -After $target
+    Set-Outcome -Before $current -After $step.Target
     if ($module.CheckMode -or -not $step.Mark) { return }
 
-    Invoke-TaskChange -Record $record -State 'undone' -Before $current -After $target
-    if ($module.Result.changed) {
-        $module.Result.change_id = $undo
-        $module.Result.undo = $record
-    }
+    Invoke-TaskChange -Record $record -State 'undone' -Before $current -After $step.Target
 }
 
-$problem = $null
 try {
     if ($null -ne $undo) { Undo-Change }
     else { Set-Task }
 }
 catch {
-    $problem = $_
-}
-if ($null -ne $problem) {
-    $module.Result.changed = $outcome.half_done
-    $module.Result.after = $null
-    $module.FailJson($problem.Exception.Message, $problem)
+    Exit-ScepChange -Module $module -ErrorRecord $_
 }
 $module.ExitJson()

@@ -28,16 +28,11 @@ $role = $module.Params.role
 $state = $module.Params.state
 $undo = $module.Params.undo
 
-$module.Result.changed = $false
-$module.Result.change_id = $null
-$module.Result.before = $null
-$module.Result.after = $null
-$module.Result.undo = $null
+Initialize-ScepChangeResult -Module $module
 
 $keyPath = 'SOFTWARE\Microsoft\Cryptography\AutoEnrollment'
 $valueName = 'LogLevel'
 $defaultLevel = 3
-$outcome = @{ half_done = $false }
 
 Function Open-Machine {
     [Microsoft.Win32.RegistryKey]::OpenBaseKey(
@@ -177,24 +172,17 @@ Function ConvertTo-DiffText {
     "HKLM\$keyPath\${valueName}: $text`n"
 }
 
-Function Assert-NoRefusal {
-    param ([string]$Reason, [string]$Message)
-
-    $module.Result.refused = $true
-    $module.Result.reason = $Reason
-    throw "Refused, nothing was changed. $Message"
-}
-
 Function Set-Outcome {
     param ([System.Collections.IDictionary]$Before, [System.Collections.IDictionary]$After)
 
-    $module.Result.changed = @(Compare-ScepState -Expected $Before -Actual $After).Count -gt 0
-    $module.Result.before = $Before
-    $module.Result.after = $After
-    if ($module.DiffMode) {
-        $module.Diff.before = ConvertTo-DiffText -State $Before
-        $module.Diff.after = ConvertTo-DiffText -State $After
+    $outcome = @{
+        Changed = @(Compare-ScepState -Expected $Before -Actual $After).Count -gt 0
+        Before = $Before
+        After = $After
+        DiffBefore = ConvertTo-DiffText -State $Before
+        DiffAfter = ConvertTo-DiffText -State $After
     }
+    Set-ScepOutcome -Module $module @outcome
 }
 
 Function Invoke-LevelChange {
@@ -206,15 +194,7 @@ Function Invoke-LevelChange {
         Apply = { Set-LevelState -State $After; Assert-LevelState -State $After }
         Restore = { Restore-LevelState -State $Before }
     }
-    $failure = Invoke-ScepChange @change
-    if ($null -ne $failure) {
-        if ($failure.HalfDone) {
-            $outcome.half_done = $true
-            $module.Result.change_id = $Record['change_id']
-            $module.Result.undo = $Record
-        }
-        throw $failure.Message
-    }
+    Invoke-ScepChange -Module $module @change
 }
 
 Function Set-Level {
@@ -230,7 +210,7 @@ Function Set-Level {
         $after = New-LevelState -KeyExists $true -Kind 'DWord' -Data $level
     }
     if ($before['kind'] -ceq 'Unknown' -and $after['kind'] -cne 'Unknown') {
-        Assert-NoRefusal -Reason 'unreadable_value' -Message (
+        Deny-ScepChange -Module $module -Reason 'unreadable_value' -Message (
             "HKLM\$keyPath has a value $valueName of a type, or with data, that could not be put back: look at it, and " +
             'remove it by hand if it is not wanted.')
     }
@@ -239,8 +219,6 @@ Function Set-Level {
 
     $record = New-ScepUndoRecord -Module 'log_level' -Role $role -Before $before -After $after
     Invoke-LevelChange -Record $record -State 'done' -Before $before -After $after
-    $module.Result.change_id = $record['change_id']
-    $module.Result.undo = $record
 }
 
 Function Undo-Change {
@@ -249,33 +227,22 @@ Function Undo-Change {
     $current = Get-LevelState
     $step = Get-ScepUndoStep -Record $record -Current $current
     if ($step.Differences.Count -gt 0) {
-        Assert-NoRefusal -Reason 'changed_since' -Message (
+        Deny-ScepChange -Module $module -Reason 'changed_since' -Message (
             "The log level is not as the change $undo left it: $($step.Differences -join ' ') Set it by hand, or with " +
             'level or state=absent.')
     }
-    $target = $(if ($step.Restore) { $record['before'] } else { $current })
-    Set-Outcome -Before $current -After $target
+    Set-Outcome -Before $current -After $step.Target
     if ($module.CheckMode -or -not $step.Mark) { return }
 
-    Invoke-LevelChange -Record $record -State 'undone' -Before $current -After $target
-    if ($module.Result.changed) {
-        $module.Result.after = Get-LevelState
-        $module.Result.change_id = $undo
-        $module.Result.undo = $record
-    }
+    Invoke-LevelChange -Record $record -State 'undone' -Before $current -After $step.Target
+    if ($module.Result.changed) { $module.Result.after = Get-LevelState }
 }
 
-$problem = $null
 try {
     if ($null -ne $undo) { Undo-Change }
     else { Set-Level }
 }
 catch {
-    $problem = $_
-}
-if ($null -ne $problem) {
-    $module.Result.changed = $outcome.half_done
-    $module.Result.after = $null
-    $module.FailJson($problem.Exception.Message, $problem)
+    Exit-ScepChange -Module $module -ErrorRecord $_
 }
 $module.ExitJson()

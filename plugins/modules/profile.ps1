@@ -58,31 +58,15 @@ $module = [Ansible.Basic.AnsibleModule]::Create($args, $spec)
 $option = $module.Params
 $syncNote = 'MDM can write this profile again at its next sync, with the URL that its server has: change it there too.'
 
-$module.Result.changed = $false
-$module.Result.change_id = $null
-$module.Result.before = $null
-$module.Result.after = $null
-$module.Result.undo = $null
+Initialize-ScepChangeResult -Module $module
 $module.Result.proof = $null
 $module.Result.enrollment = $null
 $module.Result.notes = @()
 
-# What goes wrong is thrown as a sentence, and leaves the module in one place, at its end.
-$outcome = @{ half_done = $false }
-
 Function Assert-NoRefusal {
     param ([AllowNull()]$Refusal)
 
-    if ($null -eq $Refusal) { return }
-    $module.Result.refused = $true
-    $module.Result.reason = $Refusal.Reason
-    throw "Refused, nothing was changed. $($Refusal.Message)"
-}
-
-Function New-Refusal {
-    param ([string]$Reason, [string]$Message)
-
-    [PSCustomObject]@{ Reason = $Reason; Message = $Message }
+    if ($null -ne $Refusal) { Deny-ScepChange -Module $module -Reason $Refusal.Reason -Message $Refusal.Message }
 }
 
 Function Assert-Option {
@@ -129,7 +113,7 @@ Function Get-WantedTarget {
     $target = New-ScepSettingTarget -Type 'registry' -Path $option.registry_value.path -Name $option.registry_value.name
     # The profile's own thumbprint must not be got round.
     if ($target.Key -match '(?:\A|\\)Microsoft\\SCEP\\MS DM Server\\') {
-        Assert-NoRefusal -Refusal (New-Refusal -Reason 'mdm_profile' -Message "$($target.Path) is a profile of MDM: name it with profile_id.")
+        Deny-ScepChange -Module $module -Reason 'mdm_profile' -Message "$($target.Path) is a profile of MDM: name it with profile_id."
     }
     $target
 }
@@ -146,14 +130,15 @@ Function ConvertTo-DiffText {
 Function Set-Outcome {
     param ($Before, $After)
 
-    $module.Result.changed = $Before['sha256'] -cne $After['sha256']
-    $module.Result.before = $Before
-    $module.Result.after = $After
     if ($Before['source'] -eq 'mdm') { $module.Result.notes = @($syncNote) }
-    if ($module.DiffMode) {
-        $module.Diff.before = ConvertTo-DiffText -State $Before
-        $module.Diff.after = ConvertTo-DiffText -State $After
+    $outcome = @{
+        Changed = $Before['sha256'] -cne $After['sha256']
+        Before = $Before
+        After = $After
+        DiffBefore = ConvertTo-DiffText -State $Before
+        DiffAfter = ConvertTo-DiffText -State $After
     }
+    Set-ScepOutcome -Module $module @outcome
 }
 
 Function Get-Thumbprint {
@@ -167,14 +152,14 @@ Function Get-Thumbprint {
     if ($null -ne $option.ca_thumbprint) {
         $given = ConvertTo-ScepThumbprint -Text $option.ca_thumbprint
         if ($null -eq $given) {
-            Assert-NoRefusal -Refusal (New-Refusal -Reason 'ca_thumbprint_invalid' -Message (
-                    'ca_thumbprint is not a SHA-1 thumbprint: it has 40 hexadecimal digits.'))
+            Deny-ScepChange -Module $module -Reason 'ca_thumbprint_invalid' -Message (
+                'ca_thumbprint is not a SHA-1 thumbprint: it has 40 hexadecimal digits.')
         }
     }
     if ($Target.Type -ne 'mdm') {
         if ($null -eq $given) {
-            Assert-NoRefusal -Refusal (New-Refusal -Reason 'ca_thumbprint_missing' -Message (
-                    'Over HTTP, only the thumbprint of the CA tells it from somebody else: give ca_thumbprint, from whoever runs the CA.'))
+            Deny-ScepChange -Module $module -Reason 'ca_thumbprint_missing' -Message (
+                'Over HTTP, only the thumbprint of the CA tells it from somebody else: give ca_thumbprint, from whoever runs the CA.')
         }
         return $given
     }
@@ -182,13 +167,13 @@ Function Get-Thumbprint {
     $pinned = $null
     if ($null -eq $own.Problem) { $pinned = ConvertTo-ScepThumbprint -Text $own.Text }
     if ($null -eq $pinned) {
-        Assert-NoRefusal -Refusal (New-Refusal -Reason 'ca_thumbprint_missing' -Message (
-                "$($Target.Path) has no usable CAThumbprint, so over HTTP the client could not tell the CA from somebody else: " +
-                'set it where the profile comes from.'))
+        Deny-ScepChange -Module $module -Reason 'ca_thumbprint_missing' -Message (
+            "$($Target.Path) has no usable CAThumbprint, so over HTTP the client could not tell the CA from somebody else: " +
+            'set it where the profile comes from.')
     }
     if ($null -ne $given -and $given -cne $pinned) {
-        Assert-NoRefusal -Refusal (New-Refusal -Reason 'ca_thumbprint_conflict' -Message (
-                "ca_thumbprint is $given, but the profile's own is $($pinned): find out which CA is the right one."))
+        Deny-ScepChange -Module $module -Reason 'ca_thumbprint_conflict' -Message (
+            "ca_thumbprint is $given, but the profile's own is $($pinned): find out which CA is the right one.")
     }
     $pinned
 }
@@ -196,7 +181,7 @@ Function Get-Thumbprint {
 Function Assert-Changeable {
     param ($Target, $Read)
 
-    if ($null -ne $Read.Problem) { Assert-NoRefusal -Refusal (New-Refusal -Reason $Read.Problem -Message $Read.Message) }
+    if ($null -ne $Read.Problem) { Deny-ScepChange -Module $module -Reason $Read.Problem -Message $Read.Message }
     if ($Target.Type -eq 'file') { Assert-NoRefusal -Refusal (Get-ScepFileObstacle -Path $Target.Path) }
 }
 
@@ -224,15 +209,7 @@ Function Invoke-TargetChange {
             elseif ($null -ne $now.Problem) { throw $now.Message }
         }
     }
-    $failure = Invoke-ScepChange @change
-    if ($null -ne $failure) {
-        if ($failure.HalfDone) {
-            $outcome.half_done = $true
-            $module.Result.change_id = $Record['change_id']
-            $module.Result.undo = $Record
-        }
-        throw $failure.Message
-    }
+    Invoke-ScepChange -Module $module @change
 }
 
 Function Set-Url {
@@ -247,8 +224,8 @@ Function Set-Url {
     if ($found.Count -eq 0) {
         $there = @(Find-ScepSettingUrl -Target $target -Read $read -Key $to.Key)
         if ($there.Count -eq 0) {
-            Assert-NoRefusal -Refusal (New-Refusal -Reason 'url_not_found' -Message (
-                    "$($target.Path) holds neither from_url nor url; profile_info shows what it holds."))
+            Deny-ScepChange -Module $module -Reason 'url_not_found' -Message (
+                "$($target.Path) holds neither from_url nor url; profile_info shows what it holds.")
         }
         $state = New-ScepSettingState -Target $target -Read $read -Sha256 $read.Sha256 -Url $there
         Set-Outcome -Before $state -After $state
@@ -256,8 +233,8 @@ Function Set-Url {
     }
     foreach ($one in $found) {
         if ($read.Kind -ceq 'ExpandString' -and [Environment]::ExpandEnvironmentVariables($one.Text) -cne $one.Text) {
-            Assert-NoRefusal -Refusal (New-Refusal -Reason 'environment_variable' -Message (
-                    "$($target.Path) has an environment variable in the URL, so where it leads is not certain: change it by hand."))
+            Deny-ScepChange -Module $module -Reason 'environment_variable' -Message (
+                "$($target.Path) has an environment variable in the URL, so where it leads is not certain: change it by hand.")
         }
     }
     $edits = @(
@@ -293,8 +270,6 @@ Function Set-Url {
         Record = $record; State = 'done'; Target = $target; Read = $read; Edit = $edits; Before = $stateBefore; After = $stateAfter
     }
     Invoke-TargetChange @done
-    $module.Result.change_id = $record['change_id']
-    $module.Result.undo = $record
 }
 
 Function Undo-Change {
@@ -320,9 +295,9 @@ Function Undo-Change {
         return
     }
     if (-not $same -or $read.Sha256 -cne $after['sha256']) {
-        Assert-NoRefusal -Refusal (New-Refusal -Reason 'changed_since' -Message (
-                "$($target.Path) is no longer as the change $($option.undo) left it (SHA-256 $($read.Sha256), not $($after['sha256'])): " +
-                'look at it with profile_info, and change it by hand or with url and from_url.'))
+        Deny-ScepChange -Module $module -Reason 'changed_since' -Message (
+            "$($target.Path) is no longer as the change $($option.undo) left it (SHA-256 $($read.Sha256), not $($after['sha256'])): " +
+            'look at it with profile_info, and change it by hand or with url and from_url.')
     }
     $edits = @(
         for ($i = 0; $i -lt $after['urls'].Count; $i++) {
@@ -335,8 +310,6 @@ Function Undo-Change {
 
     $undone = @{ Record = $record; State = 'undone'; Target = $target; Read = $read; Edit = $edits; Before = $after; After = $before }
     Invoke-TargetChange @undone
-    $module.Result.change_id = $option.undo
-    $module.Result.undo = $record
 }
 
 Function Start-Enrolment {
@@ -359,7 +332,6 @@ Function Start-Enrolment {
     $module.Result.enrollment = $result
 }
 
-$problem = $null
 try {
     Assert-Option
     if ($null -ne $option.undo) { Undo-Change }
@@ -372,11 +344,6 @@ try {
     if ($option.enroll) { Start-Enrolment }
 }
 catch {
-    $problem = $_
-}
-if ($null -ne $problem) {
-    $module.Result.changed = $outcome.half_done
-    $module.Result.after = $null
-    $module.FailJson($problem.Exception.Message, $problem)
+    Exit-ScepChange -Module $module -ErrorRecord $_
 }
 $module.ExitJson()

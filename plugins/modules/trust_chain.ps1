@@ -37,25 +37,8 @@ $role = $module.Params.role
 $state = $module.Params.state
 $undo = $module.Params.undo
 
-$module.Result.changed = $false
-$module.Result.change_id = $null
+Initialize-ScepChangeResult -Module $module
 $module.Result.certificates = @()
-$module.Result.before = $null
-$module.Result.after = $null
-$module.Result.undo = $null
-
-# What goes wrong is thrown as a sentence, and leaves the module in one place, at its end.
-$outcome = @{ half_done = $false }
-
-Function Assert-NoRefusal {
-    param ([AllowEmptyCollection()][object[]]$Refusal)
-
-    if ($Refusal.Count -eq 0) { return }
-    $module.Result.refused = $true
-    $module.Result.reason = $Refusal[0].Reason
-    $module.Result.refusals = @(foreach ($one in $Refusal) { [ordered]@{ reason = $one.Reason; message = $one.Message } })
-    throw "Refused, nothing was changed. $($Refusal.Message -join ' ')"
-}
 
 Function Get-Candidate {
     <#
@@ -70,7 +53,7 @@ Function Get-Candidate {
         # The arguments are part of the result.
         $module.Result.invocation.module_args.certificates = 'not shown, a private key is among them'
     }
-    Assert-NoRefusal -Refusal @($items | Where-Object -FilterScript { $_.Reason })
+    Assert-ScepNoRefusal -Module $module -Refusal @($items | Where-Object -FilterScript { $_.Reason })
 
     $seen = @{}
     foreach ($item in $items) {
@@ -141,9 +124,16 @@ Function Set-Outcome {
     #>
     param ([AllowEmptyCollection()][object[]]$Step)
 
-    $module.Result.changed = @($Step | Where-Object -FilterScript { $_.Present -ne $_.Wanted }).Count -gt 0
-    $module.Result.before = @(ConvertTo-State -Step $Step)
-    $module.Result.after = @(ConvertTo-State -Step $Step -After)
+    $before = @(ConvertTo-State -Step $Step)
+    $after = @(ConvertTo-State -Step $Step -After)
+    $outcome = @{
+        Changed = @($Step | Where-Object -FilterScript { $_.Present -ne $_.Wanted }).Count -gt 0
+        Before = $before
+        After = $after
+        DiffBefore = ConvertTo-DiffText -State $before
+        DiffAfter = ConvertTo-DiffText -State $after
+    }
+    Set-ScepOutcome -Module $module @outcome
     $module.Result.certificates = @(
         foreach ($one in $Step) {
             $word = $(if ($one.Wanted) { 'present' } else { 'absent' })
@@ -159,10 +149,6 @@ Function Set-Outcome {
             }
         }
     )
-    if ($module.DiffMode) {
-        $module.Diff.before = ConvertTo-DiffText -State $module.Result.before
-        $module.Diff.after = ConvertTo-DiffText -State $module.Result.after
-    }
 }
 
 Function Restore-Step {
@@ -203,7 +189,7 @@ Function Invoke-Change {
         @($todo | Where-Object -FilterScript { $_.Store -ne 'Root' }) +
         @($todo | Where-Object -FilterScript { $_.Store -eq 'Root' -and $_.Wanted })
     $done = New-Object -TypeName System.Collections.Stack
-    $failure = Invoke-ScepChange -Record $Record -State $State -Apply {
+    Invoke-ScepChange -Module $module -Record $Record -State $State -Apply {
         foreach ($one in $order) {
             $done.Push($one)
             try {
@@ -214,18 +200,6 @@ Function Invoke-Change {
             }
         }
     } -Restore { Restore-Step -Done $done }
-    if ($null -ne $failure) {
-        $outcome.half_done = $failure.HalfDone
-        if ($failure.HalfDone) {
-            $module.Result.change_id = $Record['change_id']
-            $module.Result.undo = $Record
-        }
-        throw $failure.Message
-    }
-    if ($todo.Count -gt 0) {
-        $module.Result.change_id = $Record['change_id']
-        $module.Result.undo = $Record
-    }
 }
 
 Function Get-ChainRecord {
@@ -236,7 +210,7 @@ Function Set-Chain {
     $pinSet = ConvertTo-ScepPinSet -Pin $pins
     $candidates = @(Get-Candidate)
     $wanted = $state -eq 'present'
-    if ($wanted) { Assert-NoRefusal -Refusal @(Get-ScepTrustRefusal -Candidate $candidates -Pin $pinSet) }
+    if ($wanted) { Assert-ScepNoRefusal -Module $module -Refusal @(Get-ScepTrustRefusal -Candidate $candidates -Pin $pinSet) }
     $steps = @(
         foreach ($one in $candidates) {
             $store = $(if ($one.Fact.self_signed) { 'Root' } else { 'CA' })
@@ -245,7 +219,7 @@ Function Set-Chain {
     )
     if (-not $wanted) {
         $refusals = @(Get-ScepForeignRefusal -Step $steps -Record @(Get-ChainRecord)) + @(Get-ScepRemovalRefusal -Step $steps)
-        Assert-NoRefusal -Refusal $refusals
+        Assert-ScepNoRefusal -Module $module -Refusal $refusals
     }
     Set-Outcome -Step $steps
     if ($module.CheckMode -or -not $module.Result.changed) { return }
@@ -288,25 +262,19 @@ Function Undo-Change {
     }
     $refusals = @(Get-ScepLaterRefusal -Step $steps -Record @(Get-ChainRecord) -ChangeId $undo) +
         @(Get-ScepRemovalRefusal -Step $steps)
-    Assert-NoRefusal -Refusal $refusals
+    Assert-ScepNoRefusal -Module $module -Refusal $refusals
     Set-Outcome -Step $steps
     if ($module.CheckMode) { return }
 
     Invoke-Change -Step $steps -Record $record -State 'undone'
 }
 
-$problem = $null
 try {
     if ($null -ne $undo) { Undo-Change }
     else { Set-Chain }
 }
 catch {
-    $problem = $_
-}
-if ($null -ne $problem) {
-    $module.Result.changed = $outcome.half_done
     $module.Result.certificates = @()
-    $module.Result.after = $null
-    $module.FailJson($problem.Exception.Message, $problem)
+    Exit-ScepChange -Module $module -ErrorRecord $_
 }
 $module.ExitJson()
