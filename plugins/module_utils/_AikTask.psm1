@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# The scheduled task that enrols the AIK certificate, through the Task Scheduler's own objects. It is never started here.
+# The scheduled task that enrols the AIK certificate, through the Task Scheduler's own objects.
 
 $script:AikTaskFolder = '\Microsoft\Windows\CertificateServicesClient'
 $script:AikTaskName = 'AikCertEnrollTask'
@@ -25,10 +25,10 @@ Function Get-TaskProblem {
     .SYNOPSIS
     The word and the sentence for what the Task Scheduler answers: its messages are in the system's language.
     #>
-    param ([System.Management.Automation.ErrorRecord]$ErrorRecord)
+    param ([int]$HResult)
 
     $path = "$($script:AikTaskFolder)\$($script:AikTaskName)"
-    $code = '0x{0:x8}' -f $ErrorRecord.Exception.GetBaseException().HResult
+    $code = '0x{0:x8}' -f $HResult
     switch ($code) {
         { $_ -in @('0x80070002', '0x80070003') } {
             return 'no_such_task', "This host has no task ${path}: its edition of Windows may not have it, or it was deleted."
@@ -39,6 +39,14 @@ Function Get-TaskProblem {
         }
         '0x80041315' {
             return 'task_service_stopped', 'The Task Scheduler does not run on this host: start the service Schedule.'
+        }
+        '0x80041326' {
+            return 'task_disabled', ("The task $path is disabled, so it can't be started: if it shall enrol, enable it first, " +
+                'and see why it was disabled.')
+        }
+        '0x80041328' {
+            return 'no_demand_start', ("The task $path is set so that nobody can start it on demand: wait for Windows to " +
+                'start it, or change that setting.')
         }
     }
     'task_service_error', ("The Task Scheduler can't be asked for the task $path (error $code): look at the service " +
@@ -64,7 +72,7 @@ Function Get-ScepAikTask {
         $enabled = $task.Enabled
     }
     catch {
-        $found.Reason, $found.Message = Get-TaskProblem -ErrorRecord $_
+        $found.Reason, $found.Message = Get-TaskProblem -HResult $_.Exception.GetBaseException().HResult
         if ($found.Reason -eq 'no_such_task') { $fact.exists = $false }
         return $found
     }
@@ -102,7 +110,7 @@ Function Set-ScepAikTask {
         $found.Task.Enabled = $Enabled
     }
     catch {
-        $null, $message = Get-TaskProblem -ErrorRecord $_
+        $null, $message = Get-TaskProblem -HResult $_.Exception.GetBaseException().HResult
         throw $message
     }
     $now = Get-ScepAikTask
@@ -113,4 +121,35 @@ Function Set-ScepAikTask {
     }
 }
 
-Export-ModuleMember -Function Get-ScepAikTask, Set-ScepAikTask
+Function Start-ScepAikTask {
+    <#
+    .SYNOPSIS
+    Runs the task once now: Started, Running (it runs already, so it was not started again), and Reason and Message where
+    it can't be started.
+    .PARAMETER DryRun
+    Only look whether it could be started.
+    #>
+    param ([switch]$DryRun)
+
+    $found = Get-ScepAikTask
+    $outcome = [PSCustomObject]@{ Started = $false; Running = $false; Reason = $found.Reason; Message = $found.Message }
+    if ($found.Reason) { return $outcome }
+    try {
+        # Run has no error for a task that may not be started on demand, nor RunEx for a disabled one.
+        if (-not $found.Fact.enabled) { $outcome.Reason, $outcome.Message = Get-TaskProblem -HResult 0x80041326 }
+        elseif ($found.Task.Definition.Settings.AllowDemandStart -eq $false) {
+            $outcome.Reason, $outcome.Message = Get-TaskProblem -HResult 0x80041328
+        }
+        elseif ($found.Fact.state -in @('queued', 'running')) { $outcome.Running = $true }
+        elseif (-not $DryRun) {
+            $null = $found.Task.Run($null)
+            $outcome.Started = $true
+        }
+    }
+    catch {
+        $outcome.Reason, $outcome.Message = Get-TaskProblem -HResult $_.Exception.GetBaseException().HResult
+    }
+    $outcome
+}
+
+Export-ModuleMember -Function Get-ScepAikTask, Set-ScepAikTask, Start-ScepAikTask

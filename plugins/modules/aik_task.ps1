@@ -16,7 +16,7 @@ $spec = @{
         force = @{ type = 'bool'; default = $false }
         isolated_network = @{ type = 'bool'; default = $false }
         role = @{ type = 'str' }
-        state = @{ type = 'str'; choices = @('disabled', 'enabled') }
+        state = @{ type = 'str'; choices = @('disabled', 'enabled', 'started') }
         timeout = @{ type = 'float'; default = 15.0 }
         undo = @{ type = 'str' }
         urls = @{ type = 'list'; elements = 'str' }
@@ -44,12 +44,17 @@ $urls = [string[]]@($module.Params.urls | Where-Object -FilterScript { $null -ne
 Initialize-ScepChangeResult -Module $module
 $module.Result.probes = @()
 $module.Result.had_success = $null
+$module.Result.enrollment = $null
 
 Function Assert-Option {
     if (-not ($timeout -gt 0 -and $timeout -le 300)) {
         throw "timeout: $timeout is not possible; it has to be more than 0 and at most 300 seconds."
     }
     if ($urls.Count -gt 20) { throw "urls: $($urls.Count) are too many; give at most 20." }
+    if ($state -ne 'started') { return }
+    foreach ($name in 'force', 'isolated_network', 'urls') {
+        if ($module.Params[$name]) { throw "$($name): it is for disabling the task; leave it out with state=started." }
+    }
 }
 
 Function Get-TaskState {
@@ -158,6 +163,19 @@ Function Set-Task {
     Invoke-TaskChange -Record $record -State 'done' -Before $before -After $after
 }
 
+Function Start-Task {
+    Assert-Option
+    $task = Get-TaskState
+    $run = Start-ScepAikTask -DryRun:$module.CheckMode
+    if ($run.Reason) { Assert-ScepNoRefusal -Module $module -Refusal @(New-ScepRefusal -Reason $run.Reason -Message $run.Message) }
+    Set-Outcome -Before $task -After $task
+    $module.Result.changed = -not $run.Running
+    $detail = 'The task was started.'
+    if ($run.Running) { $detail = 'The task runs already, so it was not started again.' }
+    elseif (-not $run.Started) { $detail = 'In check mode the task is not started.' }
+    $module.Result.enrollment = [ordered]@{ started = $run.Started; detail = $detail }
+}
+
 Function Undo-Change {
     $record = Get-ScepUndoRecord -ChangeId $undo -Module 'aik_task'
     $current = Get-TaskState
@@ -174,6 +192,7 @@ Function Undo-Change {
 
 try {
     if ($null -ne $undo) { Undo-Change }
+    elseif ($state -eq 'started') { Start-Task }
     else { Set-Task }
 }
 catch {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
@@ -54,6 +56,7 @@ def host(started: ModuleHost, service: AikService) -> ModuleHost:
     """The host in an isolated network: no name can be resolved, and the last enrolment failed with that."""
     for file in ("registry/HKLM.json", "registry/access.json", "tpm.json"):
         (started.folder / file).unlink(missing_ok=True)
+    shutil.rmtree(started.folder / "tasks", ignore_errors=True)
     service.site.mode, service.intercepted = "ok", False
     service.authorities.clear()
     service.site.requests.clear()
@@ -337,7 +340,7 @@ def test_nothing_to_probe(host: ModuleHost) -> None:
     assert "The TPM can't be read (Win32_Tpm, error 0x80041003)" in refused(host, options)["msg"]
 
 
-@pytest.mark.parametrize("options", [DISABLE, {"state": "enabled"}])
+@pytest.mark.parametrize("options", [DISABLE, {"state": "enabled"}, {"state": "started"}])
 @pytest.mark.parametrize(
     ("task", "reason", "message"),
     [
@@ -383,6 +386,18 @@ def test_a_task_that_cannot_be_had(
         ),
         ({**DISABLE, "urls": [URL] * 21}, "urls: 21 are too many; give at most 20."),
         (
+            {"state": "started", "force": True},
+            "force: it is for disabling the task; leave it out with state=started.",
+        ),
+        (
+            {"state": "started", "isolated_network": True},
+            "isolated_network: it is for disabling the task; leave it out with state=started.",
+        ),
+        (
+            {"state": "started", "urls": [URL]},
+            "urls: it is for disabling the task; leave it out with state=started.",
+        ),
+        (
             {**DISABLE, "urls": [URL, "https://ndes01.example/certsrv/mscep/mscep.dll\r\n"]},
             "urls entry 2: 'https://ndes01.example/certsrv/mscep/mscep.dll??' is not a URL or host name of the AIK "
             "service: it has the form https://VENDOR-KeyId-<40 hex digits>.microsoftaik.azure.net/templates/Aik/scep",
@@ -403,6 +418,86 @@ def test_a_task_that_cannot_be_had(
 def test_options_that_are_refused(host: ModuleHost, options: dict[str, Any], message: str) -> None:
     before = state(host)
     assert host.run(options)["msg"] == message
+    assert state(host) == before
+
+
+# The start
+
+NOTE_RUN = '#!/bin/sh\necho "$1" >>"$HOME/tasks/noted"\n'
+
+
+def noted_runs(host: ModuleHost, count: int) -> list[str]:
+    """The tasks that were run, once all of their runs have ended."""
+    end = time.monotonic() + 30
+    while len(list(host.folder.glob("tasks/runs/*.end"))) < count and time.monotonic() < end:
+        time.sleep(0.05)
+    return (host.folder / "tasks" / "noted").read_text("ascii").splitlines()
+
+
+def test_a_start(host: ModuleHost) -> None:
+    (host.folder / "tasks").mkdir()
+    (host.folder / "tasks" / "on_run").write_text(NOTE_RUN, "ascii")
+    (host.folder / "tasks" / "on_run").chmod(0o755)
+    first = state(host)
+    checked = host.one({"state": "started"}, check=True, diff=True)
+    assert (checked["changed"], checked["before"], checked["after"]) == (True, ENABLED, ENABLED)
+    assert checked["enrollment"] == {"started": False, "detail": "In check mode the task is not started."}
+    assert checked["diff"] == {"before": f"{TASK}: enabled\n", "after": f"{TASK}: enabled\n"}
+    assert state(host) == first
+    assert not (host.folder / "tasks" / "runs").exists()
+
+    done = host.one({"state": "started"})
+    assert (done["changed"], done["before"], done["after"]) == (True, ENABLED, ENABLED)
+    assert done["enrollment"] == {"started": True, "detail": "The task was started."}
+    assert (done["change_id"], done["undo"], undo_records(host.folder)) == (None, None, [])
+    assert noted_runs(host, 1) == [TASK]
+    assert tasks(host.folder)["tasks"][TASK]["Enabled"] is True
+
+    assert host.one({"state": "started"})["changed"] is True
+    assert noted_runs(host, 2) == [TASK, TASK]
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("number", [2, 4])
+def test_a_task_that_runs_already(host: ModuleHost, number: int, check: bool) -> None:
+    write_task(host.folder, State=number)
+    before = state(host)
+    found = host.one({"state": "started"}, check=check)
+    detail = "The task runs already, so it was not started again."
+    assert (found["changed"], found["enrollment"]) == (False, {"started": False, "detail": detail})
+    assert state(host) == before
+
+
+@pytest.mark.parametrize(
+    ("task", "reason", "message"),
+    [
+        (
+            {"Enabled": False},
+            "task_disabled",
+            f"The task {TASK} is disabled, so it can't be started: if it shall enrol, enable it first, and see why it "
+            "was disabled.",
+        ),
+        # Windows would take the order, and not run the task.
+        (
+            {"Settings": {"AllowDemandStart": False}},
+            "no_demand_start",
+            f"The task {TASK} is set so that nobody can start it on demand: wait for Windows to start it, or change "
+            "that setting.",
+        ),
+    ],
+)
+def test_a_task_that_may_not_be_started(host: ModuleHost, task: dict[str, Any], reason: str, message: str) -> None:
+    write_task(host.folder, **task)
+    result = refused(host, {"state": "started"})
+    assert (result["reason"], result["msg"]) == (reason, f"Refused, nothing was changed. {message}")
+    assert result["enrollment"] is None
+
+
+def test_an_account_that_may_not_start_it(host: ModuleHost) -> None:
+    write_task(host.folder, Deny=["run"])
+    before = state(host)
+    result = host.fail({"state": "started"})
+    assert (result["reason"], result["msg"]) == ("access_denied", f"Refused, nothing was changed. {DENIED}")
     assert state(host) == before
 
 
