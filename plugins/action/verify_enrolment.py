@@ -16,8 +16,10 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, pa
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 from ansible_collections.winpki.scep.plugins.plugin_utils.verification import (
     Profile,
+    Started,
     Verdict,
     blind_spots,
+    has_aik,
     overall,
     profiles_of,
     quiet_verdict,
@@ -37,10 +39,12 @@ _SPEC = {
 }
 _LONGEST_WAIT = 3600.0
 _SHORTEST_INTERVAL = 1.0
+_AIK_TASK = "\\Microsoft\\Windows\\CertificateServicesClient\\AikCertEnrollTask"
+_CHECK = "In check mode no enrolment is started."
 
 
 class ActionModule(ActionBase):
-    """Two round trips for the mark, one for each profile that is started, and one or two for each look."""
+    """Two round trips for the mark, one for each enrolment that is started, and one or two for each look."""
 
     _supports_check_mode = True
 
@@ -89,32 +93,38 @@ class ActionModule(ActionBase):
         done: dict[str, Any] = self._execute_module(f"winpki.scep.{name}", module_args=arguments, task_vars=self._vars)
         return done
 
-    def _start(self, urls: Sequence[str], profiles: Sequence[Profile], args: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Starts the enrolment of each profile that enrols at one of the URLs, and returns what came of it."""
+    def _start(self, urls: Sequence[str], profiles: Sequence[Profile], args: Mapping[str, Any]) -> list[Started]:
+        """Starts what enrols at the URLs, each once, and returns what came of it."""
+        started: list[Started] = []
+        # The task is not waited for, so it runs while the profiles enrol.
+        if has_aik(urls):
+            started.append(self._start_one("aik_task", {"state": "started"}, task=_AIK_TASK))
         chosen = {profile["path"]: profile for url in urls for profile in profiles_of(url, profiles)}
-        started: list[dict[str, Any]] = []
         for profile in chosen.values():
-            one = {"profile_id": profile["id"], "started": False, "detail": ""}
             if profile["scope"] != "device":
-                one["detail"] = "It is a user's profile, whose enrolment only that user's own session can start."
-            elif self._task.check_mode:
-                one["detail"] = "In check mode no enrolment is started."
-            else:
-                one.update(self._enrol(profile, args))
-            started.append(one)
+                detail = "It is a user's profile, whose enrolment only that user's own session can start."
+                started.append({"profile_id": profile["id"], "task": None, "started": False, "detail": detail})
+                continue
+            timeout = max(args["wait"], 1.0)
+            options = {"profile_id": profile["id"], "enroll": True, "enroll_timeout": timeout, "role": args["role"]}
+            started.append(self._start_one("profile", options, profile_id=profile["id"]))
         return started
 
-    def _enrol(self, profile: Profile, args: Mapping[str, Any]) -> dict[str, Any]:
-        """Starts the enrolment of a profile of the device; that it can't be started is no failure."""
-        timeout = max(args["wait"], 1.0)
-        arguments = {"profile_id": profile["id"], "enroll": True, "enroll_timeout": timeout, "role": args["role"]}
+    def _start_one(
+        self, module: str, options: Mapping[str, Any], *, profile_id: str | None = None, task: str | None = None
+    ) -> Started:
+        """Starts an enrolment with a module that returns ``enrollment``; that it can't be started is no failure."""
+        one: Started = {"profile_id": profile_id, "task": task, "started": False, "detail": _CHECK}
+        if self._task.check_mode:
+            return one
         try:
-            done = self._module("profile", **arguments)
+            done = self._module(module, **options)
         except AnsibleConnectionFailure as error:
-            return {"started": False, "detail": f"The connection failed, so it may be started or not: {error}"}
+            return {**one, "detail": f"The connection failed, so it may be started or not: {error}"}
         enrolment = done.get("enrollment") or {}
-        detail = str(enrolment.get("detail") or done.get("msg") or "")
-        return {"started": bool(enrolment.get("started")), "detail": detail}
+        one["started"] = bool(enrolment.get("started"))
+        one["detail"] = str(enrolment.get("detail") or done.get("msg") or "")
+        return one
 
     def _wait(
         self,

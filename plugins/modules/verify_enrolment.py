@@ -10,11 +10,13 @@ module: verify_enrolment
 version_added: "0.1.0"
 short_description: Starts a SCEP enrolment on a Windows host, waits for its end, and says what was seen
 description:
-  - Marks where the host's event log and its SCEP profiles are, starts the enrolment of the device's profiles of MDM,
-    and waits for an event 86, 87 or 88, or for a new certificate in a profile.
+  - Marks where the host's event log and its SCEP profiles are, starts the enrolment of the device's profiles of MDM and
+    that of the AIK, and waits for an event 86, 87 or 88, or for a new certificate in a profile. A certificate of the
+    AIK is seen by its event only.
   - Says of each URL what was seen, and no more. What is not decided when the time is over is open.
   - Windows writes the event 88 only at log level 4 or higher. The role P(winpki.scep.verify#role) raises it meanwhile.
-  - It is an action plugin. It runs M(winpki.scep.event_info), M(winpki.scep.profile_info) and M(winpki.scep.profile).
+  - It is an action plugin. It runs M(winpki.scep.event_info), M(winpki.scep.profile_info), M(winpki.scep.profile) and
+    M(winpki.scep.aik_task).
 options:
   urls:
     description:
@@ -32,8 +34,9 @@ options:
     default: []
   start:
     description:
-      - Start the enrolment of the device's profiles of MDM that have one of O(urls). Without it, or where there is
-        none, the client's own next try is waited for.
+      - Start the enrolment of the device's profiles of MDM that have one of O(urls), and the scheduled task that enrols
+        the AIK if one of O(urls) is that of the AIK service. A disabled task stays disabled.
+      - Without it, or where there is nothing to start, the client's own next try is waited for.
     type: bool
     default: true
   wait:
@@ -78,6 +81,7 @@ notes:
 seealso:
   - module: winpki.scep.event_info
   - module: winpki.scep.profile
+  - module: winpki.scep.aik_task
   - module: winpki.scep.log_level
 author:
   - winpki.scep contributors (@winpki)
@@ -131,16 +135,21 @@ verdicts:
       returned: always
       sample: Event 88 of 2026-01-31T08:00:00.1234567Z says that a certificate was enrolled.
 started:
-  description: The profiles whose enrolment was to be started.
+  description: The enrolments that were to be started, that of the AIK first. That one can't be started is no failure.
   returned: if the host could be asked
   type: list
   elements: dict
   contains:
     profile_id:
-      description: The profile's id.
+      description: The profile's id. Null for the AIK.
       type: str
       returned: always
       sample: ScepDevice
+    task:
+      description: The path of the scheduled task that enrols the AIK. Null for a profile.
+      type: str
+      returned: always
+      sample: null
     started:
       description: Whether it was started.
       type: bool

@@ -17,6 +17,22 @@ Profile = Mapping[str, Any]
 _SUCCESS = 88
 
 
+class Started(TypedDict):
+    """An enrolment that was to be started: that of a profile, or that of the AIK.
+
+    Attributes:
+        profile_id: null for the AIK's.
+        task: the path of the scheduled task that enrols the AIK, null for a profile.
+        started: whether it was.
+        detail: a sentence.
+    """
+
+    profile_id: str | None
+    task: str | None
+    started: bool
+    detail: str
+
+
 class Verdict(TypedDict):
     """What was seen of one URL.
 
@@ -45,6 +61,11 @@ def profiles_of(url: str, profiles: Iterable[Profile]) -> list[Profile]:
         for profile in profiles
         if profile.get("source") == "mdm" and any(same_endpoint(url, one) for one in profile.get("urls") or ())
     ]
+
+
+def has_aik(urls: Iterable[str]) -> bool:
+    """Returns whether one of the URLs is that of the AIK service."""
+    return any(endpoint is not None and endpoint["kind"] == "aik" for endpoint in map(parse_endpoint, urls))
 
 
 def verdict(url: str, events: Sequence[Event], before: Sequence[Profile], now: Sequence[Profile]) -> Verdict:

@@ -8,17 +8,23 @@ from typing import Any
 
 import pytest
 
+from tests.integration.aik_host import TASK, tasks
 from tests.integration.host_state import put_certificate, registry, set_key, undo_records
 from tests.integration.profile_host import write_profile
-from tests.lab import programs
+from tests.lab import programs, tpm
 from tests.lab.events import event86
 from tests.lab.fleet import FleetHost, Lab
 from tests.lab.ndes import Ndes
 from tests.lab.pki import sha256, thumbprint
 from tests.lab.playbook import PlaybookResult, run_playbook
+from tests.lab.site_scenario import SiteScenario
+from tests.lab.sites import Sites
 
 LEVEL_KEY = "SOFTWARE\\Microsoft\\Cryptography\\AutoEnrollment"
 VERIFY = "winpki.scep.verify : Start an enrolment and wait for its end"
+KEY_ID = "4c2b9e1f7a6d5038c9b8e7f60152a3b4c5d6e7f8"
+AIK_NAME = f"INTC-KeyId-{KEY_ID}.microsoftaik.azure.net"
+AIK_URL = f"https://{AIK_NAME}/templates/Aik/scep"
 URL = "https://ndes09.lab.example/certsrv/mscep/mscep.dll/pkiclient.exe"
 
 
@@ -72,7 +78,12 @@ def test_outcomes(lab: Lab, ndes: Ndes) -> None:
     checked = run_playbook("winpki.scep.verify", fleet.inventory_path, check=True, limit="WELL,BROKEN")
     assert said(checked, "WELL") == said(checked, "BROKEN") == [("open", None)]
     assert checked.of("WELL", VERIFY).result["started"] == [
-        {"profile_id": "ScepDevice", "started": False, "detail": "In check mode no enrolment is started."}
+        {
+            "profile_id": "ScepDevice",
+            "task": None,
+            "started": False,
+            "detail": "In check mode no enrolment is started.",
+        }
     ]
     assert {name: undo_records(host.folder) for name, host in hosts.items()} == {name: [] for name in hosts}
 
@@ -136,3 +147,78 @@ def test_from_a_failing_enrolment_to_a_succeeding_one(lab: Lab, ndes: Ndes) -> N
     assert undone.exit_code == 0
     failing_again = run_playbook("winpki.scep.verify", fleet.inventory_path)
     assert said(failing_again, "MENDED") == [("failed", "event")]
+
+
+@pytest.fixture(scope="module")
+def sites() -> Iterator[Sites]:
+    """The AIK service, which has an authority for these laptops' TPMs; Windows asks it at port 443 only."""
+    try:
+        with Sites([SiteScenario("aik", "aik", authorities=(f"intc-keyid-{KEY_ID}",))]) as running:
+            yield running
+    except PermissionError as error:
+        pytest.skip(f"the AIK service cannot be served: {error}")
+
+
+def laptop(lab: Lab, name: str, sites: Sites, *, enabled: bool = True, **variables: Any) -> FleetHost:
+    """A host whose AIK enrolment failed an hour ago, as it could not resolve the service's name."""
+    given = {f"verify_{key}": value for key, value in {"wait": 120, "interval": 2, **variables}.items()}
+    host = lab.host(name, [event86(1, datetime.now(timezone.utc), url=AIK_URL)], variables=given)
+    (host.folder / "hosts").write_text("fail *\n", "ascii")
+    tpm.write(host.folder, "INTC", KEY_ID)
+    tpm.write_task(host.folder, enabled=enabled, last_result=0x80072EE7, last_run=None)
+    put_certificate(host.folder, "Root", sites.root("aik").certificate)
+    programs.install(host.folder)
+    return host
+
+
+def test_the_aik_from_a_failing_enrolment_to_a_succeeding_one(lab: Lab, sites: Sites) -> None:
+    hosts = {
+        "LAPTOP": laptop(lab, "LAPTOP", sites, urls=[AIK_URL]),
+        "DISABLED": laptop(lab, "DISABLED", sites, enabled=False, urls=[AIK_URL], wait=4),
+        "SILENT": laptop(lab, "SILENT", sites, silent_urls=[AIK_URL], wait=4),
+    }
+    first = {name: tasks(host.folder) for name, host in hosts.items()}
+    fleet = lab.start(*hosts.values())
+
+    checked = run_playbook("winpki.scep.verify", fleet.inventory_path, check=True, limit="LAPTOP")
+    assert said(checked, "LAPTOP") == [("open", None)]
+    detail = "In check mode no enrolment is started."
+    assert checked.of("LAPTOP", VERIFY).result["started"] == [
+        {"profile_id": None, "task": TASK, "started": False, "detail": detail}
+    ]
+    assert tasks(hosts["LAPTOP"].folder) == first["LAPTOP"]
+
+    started = [{"profile_id": None, "task": TASK, "started": True, "detail": "The task was started."}]
+    failing = run_playbook("winpki.scep.verify", fleet.inventory_path, limit="LAPTOP")
+    assert said(failing, "LAPTOP") == [("failed", "event")]
+    found = failing.of("LAPTOP", VERIFY).result
+    assert (found["started"], found["changed"], found["verdicts"][0]["seen"]["hresult"]) == (
+        started,
+        True,
+        "0x80072ee7",
+    )
+
+    for host in hosts.values():
+        (host.folder / "hosts").write_text(f"{sites.addresses['aik']} {AIK_NAME}\nfail *\n", "ascii")
+    mended = run_playbook("winpki.scep.verify", fleet.inventory_path, forks=3)
+    assert {name: mended.of(name, VERIFY).status for name in hosts} == dict.fromkeys(hosts, "ok")
+    assert said(mended, "LAPTOP") == [("succeeded", "event")]
+    found = mended.of("LAPTOP", VERIFY).result
+    assert (found["started"], found["verdicts"][0]["seen"]["event_id"]) == (started, 88)
+
+    # What is disabled is neither started nor enabled, and what shall be silent is not asked.
+    assert said(mended, "DISABLED") == [("open", None)]
+    [one] = mended.of("DISABLED", VERIFY).result["started"]
+    assert (one["task"], one["started"]) == (TASK, False)
+    assert one["detail"].startswith(
+        f"Refused, nothing was changed. The task {TASK} is disabled, so it can't be started"
+    )
+    assert (said(mended, "SILENT"), mended.of("SILENT", VERIFY).result["started"]) == ([("quiet", None)], [])
+    for name in ("DISABLED", "SILENT"):
+        assert (tasks(hosts[name].folder), (hosts[name].folder / "tasks" / "runs").exists()) == (first[name], False)
+
+    # The level is as it was, and nothing of the start is left to undo.
+    for name, host in hosts.items():
+        assert level(host) == {}
+        records = {(record["role"], record["module"], record["state"]) for record in undo_records(host.folder)}
+        assert records == {("verify", "log_level", "undone")}, name

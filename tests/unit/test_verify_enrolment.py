@@ -12,6 +12,8 @@ from ansible_collections.winpki.scep.plugins.action.verify_enrolment import Acti
 
 URL = "https://ndes01.lab.example/certsrv/mscep/mscep.dll/pkiclient.exe"
 OTHER = "https://ndes02.lab.example/certsrv/mscep/mscep.dll/pkiclient.exe"
+AIK_URL = "https://IFX-KeyId-18b1af70b93f991972f362556a9a3fbf4bb24e0d.microsoftaik.azure.net/templates/Aik/scep"
+AIK_TASK = "\\Microsoft\\Windows\\CertificateServicesClient\\AikCertEnrollTask"
 LOG = {"name": "Application", "enabled": True, "rolled_over": False}
 GONE = AnsibleConnectionFailure("timed out")
 ARGUMENTS = {"wait": 30.0, "interval": 10.0, "silent_urls": [], "log_level": 4}
@@ -105,10 +107,38 @@ def test_what_is_started(reply: Any, started: bool, detail: str) -> None:
     assert found == [
         {
             "profile_id": "ScepUser",
+            "task": None,
             "started": False,
             "detail": "It is a user's profile, whose enrolment only that user's own session can start.",
         },
-        {"profile_id": "ScepDevice", "started": started, "detail": detail},
+        {"profile_id": "ScepDevice", "task": None, "started": started, "detail": detail},
     ]
     options = {"profile_id": "ScepDevice", "enroll": True, "enroll_timeout": 1.0, "role": "verify"}
     assert host.asked == [("profile", options)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "started", "detail"),
+    [
+        ({"enrollment": {"started": True, "detail": "The task was started."}}, True, "The task was started."),
+        ({"enrollment": {"started": False, "detail": "The task runs already."}}, False, "The task runs already."),
+        ({"failed": True, "enrollment": None, "msg": "The task is disabled."}, False, "The task is disabled."),
+        (GONE, False, "The connection failed, so it may be started or not: timed out"),
+    ],
+)
+def test_the_task_of_the_aik_is_started_once(reply: Any, started: bool, detail: str) -> None:
+    host = Host(reply)
+    found = host._start([AIK_URL, AIK_URL.replace("IFX", "intc"), URL], [], {"wait": 0.0, "role": "verify"})
+    assert found == [{"profile_id": None, "task": AIK_TASK, "started": started, "detail": detail}]
+    assert host.asked == [("aik_task", {"state": "started"})]
+
+
+def test_nothing_is_started_in_check_mode() -> None:
+    host = Host(check=True)
+    found = host._start([AIK_URL, URL], [DEVICE], {"wait": 0.0, "role": "verify"})
+    detail = "In check mode no enrolment is started."
+    assert found == [
+        {"profile_id": None, "task": AIK_TASK, "started": False, "detail": detail},
+        {"profile_id": "ScepDevice", "task": None, "started": False, "detail": detail},
+    ]
+    assert host.asked == []
