@@ -1,0 +1,252 @@
+"""Faults in the WinRM conversation of the task that writes, for every changing role and at every message of it.
+
+The host ends as it was or as it shall be, and the run does not claim what it could not hear. Then the role runs again,
+and again, and is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from ansible.release import __version__
+
+from tests.integration.fault_host import Disturbance, DisturbedFleet, clone, exact, is_untouched, state, wait_until_idle
+from tests.integration.fault_remedy import (
+    DISABLE_AIK,
+    NO_LIMIT,
+    ROLLBACK,
+    TIMEOUT,
+    USE_HTTP,
+    Remedy,
+    change,
+    patient,
+    trust_remedy,
+)
+from tests.integration.host_state import undo_records
+from tests.lab.engine import Engine
+from tests.lab.faults import Fault, Kind
+from tests.lab.fleet import FleetHost, Lab
+from tests.lab.ndes import Ndes
+from tests.lab.playbook import PlaybookResult, TaskResult, run_playbook
+
+ROLES = ("trust_ndes_chain", "use_http", "disable_aik", "rollback")
+Words = tuple[str, ...]
+NOT_DONE: tuple[Kind, ...] = ("drop", "401", "500", "quota")
+"""The host does nothing with the message."""
+UNHEARD: tuple[Kind, ...] = ("lose", "cut")
+"""The host carries it out, and the client does not get the answer."""
+PATIENT = {"ansible_winrm_operation_timeout_sec": 240, "ansible_winrm_read_timeout_sec": 270}
+"""One Receive waits until there is output, however busy the machine is."""
+IMPATIENT = {"ansible_winrm_operation_timeout_sec": 2, "ansible_winrm_read_timeout_sec": 30}
+LIMIT = 20
+"""Seconds for the task on a host that is not heard any more."""
+RETRIES_QUOTA = tuple(map(int, __version__.split(".")[:2])) >= (2, 18)
+OK: Words = ("ok",)
+FAILED: Words = ("failed", "unreachable")
+OLD: Words = ("old",)
+NEW: Words = ("new",)
+ANY: Words = ("old", "part", "new")
+
+
+class Case(NamedTuple):
+    """One host's disturbance.
+
+    Attributes:
+        host: its name, which says what happens.
+        disturbance: that.
+        status: what the task may be said to be.
+        ends: how the host may end: as it was ("old"), changed ("new"), or with part of the change.
+        variables: of the inventory.
+    """
+
+    host: str
+    disturbance: Disturbance
+    status: Words
+    ends: Words
+    variables: dict[str, int]
+
+
+def case(kind: Kind, message: str, command: int) -> Case:
+    """A fault at one message of the command that writes.
+
+    Send1 is the first part of its input and Send2 the last; Receive2 is the message after the output.
+    """
+    operation = message.rstrip("12")
+    fault = Fault(kind, operation, nth=2 if message == "Receive2" else 1)
+    variables, status, ends = PATIENT, FAILED, OLD
+    if kind == "delay" or message == "Delete" or (kind, message, RETRIES_QUOTA) == ("quota", "Command", True):
+        # Nothing of the result is lost.
+        status, ends = OK, NEW
+    elif operation == "Send" and kind == "cut":
+        # Ansible does not read this answer.
+        status, ends = OK, NEW
+    elif message == "Create":
+        status = ("unreachable",)
+    elif message == "Send2" and kind in UNHEARD:
+        # Ansible looks all the same whether there is a result.
+        status, ends = OK, NEW
+    elif operation == "Send":
+        # The command waits for the rest of its input, and Ansible waits as long as one operation may take.
+        variables = IMPATIENT
+    elif message == "Receive1" and kind in NOT_DONE:
+        # The command has just begun, and Ansible ends it.
+        ends = ANY
+    elif message == "Receive2":
+        # The first answer may have brought the end too.
+        status, ends = (*FAILED, *OK), NEW
+    elif operation in ("Receive", "Signal"):
+        ends = NEW
+    started = 0 if message == "Create" else command
+    return Case(f"{kind}-{message}", Disturbance(fault, started, message == "Send2"), status, ends, variables)
+
+
+def cases(number: int, command: int) -> list[Case]:
+    """The faults of one role: over the four roles, every one that differs in what the host or the client does.
+
+    Each role meets a fault at every message, and between them the roles meet all six kinds at each message that comes
+    before the change. After it the command has ended, so that no kind differs from another for the client (an error at
+    that message) or for the host (there is nothing left to do): one kind each. A delay is the same everywhere.
+    """
+    forever = Fault("hang", "Receive", times=0)
+    # Nobody knows how far the host is when Ansible gives up.
+    found = [Case("hang", Disturbance(forever, command), FAILED, ANY, {**IMPATIENT, "limit": LIMIT})]
+    for place, message in enumerate(("Create", "Command", "Send1", "Send2", "Receive1")):
+        found.append(case(NOT_DONE[(number + place) % 4], message, command))
+        # In the roles that have a command before, each further host costs another one.
+        if command == 1 or message not in ("Command", "Send1"):
+            found.append(case(UNHEARD[(number // 2 + place) % 2], message, command))
+    for place, message in enumerate(("Receive2", "Signal", "Delete")):
+        found.append(case((*NOT_DONE, *UNHEARD)[(number + 2 * place) % 6], message, command))
+    if number == 0:
+        once = Fault("hang", "Receive")
+        found.append(Case("hang-once", Disturbance(once, command), OK, NEW, IMPATIENT))
+    return [*found, case("delay", ("Create", "Send1", "Receive1", "Signal")[number], command)]
+
+
+@pytest.fixture(scope="module")
+def ndes() -> Iterator[Ndes]:
+    with Ndes("ndes01.lab.example") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def template(lab: Lab, ndes: Ndes) -> FleetHost:
+    return patient(lab, ndes, "CLIENT1")
+
+
+@pytest.fixture(scope="module")
+def trust(lab: Lab, template: FleetHost) -> Remedy:
+    host = clone(template, "PROBED")
+    return trust_remedy(host, lab.start(host).inventory_path)
+
+
+def remedy_of(role: str, trust: Remedy) -> Remedy:
+    return {"trust_ndes_chain": trust, "use_http": USE_HTTP, "disable_aik": DISABLE_AIK, "rollback": ROLLBACK}[role]
+
+
+def test_the_roles_have_every_kind_of_fault_between_them() -> None:
+    met = {one.host for number, command in enumerate((1, 2, 1, 2)) for one in cases(number, command)}
+    for message in ("Create", "Command", "Send1", "Send2", "Receive1"):
+        assert {f"{kind}-{message}" for kind in (*NOT_DONE, *UNHEARD)} <= met, message
+    for message in ("Receive2", "Signal", "Delete"):
+        assert len([name for name in met if name.endswith(message) and not name.startswith("delay")]) == 4
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_fault_at_every_message(
+    role: str, lab: Lab, engine: Engine, template: FleetHost, trust: Remedy, tmp_path: Path
+) -> None:
+    remedy = {"trust_ndes_chain": trust, "use_http": USE_HTTP, "disable_aik": DISABLE_AIK, "rollback": ROLLBACK}[role]
+    first = clone(template, f"FIRST-{role}")
+    if role == "rollback":
+        change(trust, lab.start(first).inventory_path)
+    wanted = cases(ROLES.index(role), remedy.command)
+    hosts = {one.host: clone(first, one.host, **one.variables) for one in wanted}
+    disturbances = {one.host: one.disturbance for one in wanted}
+    with DisturbedFleet(list(hosts.values()), engine, tmp_path / "fleet", disturbances) as fleet:
+        done = run(remedy, fleet.inventory_path, first_run=True)
+        wait_until_idle(host.folder for host in hosts.values())
+        # The host whose answers were only late says what the new state is.
+        old, new = state(first.folder), state(hosts[wanted[-1].host].folder)
+        assert new != old
+        endings = {name: ending(host.folder, old, new) for name, host in hosts.items()}
+        for one in wanted:
+            # A second Receive is not sent where the first has brought all.
+            assert fleet.met_faults(one.host) or one.host.endswith("Receive2"), one.host
+            assert endings[one.host] in one.ends, (one.host, endings[one.host])
+            check_what_is_said(done.of(one.host, remedy.task), one, endings[one.host])
+            check_records(undo_records(hosts[one.host].folder), role, endings[one.host])
+            fleet.clear_faults(one.host)
+
+        repeated = to_repeat(hosts, first.folder, endings)
+        again = run(remedy, fleet.inventory_path, repeated)
+        changed = [name for name in repeated if endings[name] != "new"]
+        assert {name: again.of(name, remedy.task).result["changed"] for name in repeated} == {
+            name: name in changed for name in repeated
+        }
+        assert all(state(hosts[name].folder) == new for name in repeated)
+        third = run(remedy, fleet.inventory_path, changed)
+        assert not any(third.of(name, remedy.task).result["changed"] for name in changed)
+        assert all(state(hosts[name].folder) == new for name in repeated)
+        if role != "rollback":
+            change(ROLLBACK, fleet.inventory_path, limit=",".join(repeated))
+            assert all(exact(hosts[name].folder) == exact(first.folder) for name in repeated)
+        for name in repeated:
+            assert {record["state"] for record in undo_records(hosts[name].folder)} == {"undone"}, name
+
+
+def run(remedy: Remedy, inventory: Path, hosts: Sequence[str] = ("all",), *, first_run: bool = False) -> PlaybookResult:
+    """Runs a role; the first time from the task on that writes."""
+    given = remedy.extra_vars if first_run else NO_LIMIT
+    return run_playbook(
+        [remedy.play],
+        inventory,
+        forks=3,
+        limit=",".join(hosts),
+        timeout=TIMEOUT,
+        extra_vars=given,
+        arguments=remedy.arguments if first_run else (),
+    )
+
+
+def ending(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> str:
+    """How a host ended: "old", "new", or "part" of what changes."""
+    now = state(folder)
+    return "old" if now == old else "new" if now == new else "part"
+
+
+def check_what_is_said(said: TaskResult, one: Case, end: str) -> None:
+    """The task claims a change only of a host that is changed, and never that there was nothing to do."""
+    assert said.status in one.status, (one.host, said.status, said.result.get("msg"))
+    if said.status == "ok":
+        assert (said.result["changed"], end) == (True, "new"), one.host
+    else:
+        assert said.result["msg"], one.host
+
+
+def check_records(records: list[dict[str, Any]], role: str, end: str) -> None:
+    """What the host itself says of the change, whatever the run heard."""
+    states = [record["state"] for record in records]
+    if role == "rollback":
+        assert states in {"old": [["done"]], "part": [["done"]], "new": [["undone"], ["done"]]}[end]
+    else:
+        assert states in {"old": [[], ["prepared"]], "part": [["prepared"]], "new": [["done"], ["prepared"]]}[end]
+
+
+def to_repeat(hosts: dict[str, FleetHost], template: Path, endings: dict[str, str]) -> list[str]:
+    """The hosts to run the role on again.
+
+    Of those that nothing is left on, one stands for all, as they are the same to the byte; and of those that the change
+    was made on, another one.
+    """
+    untouched = [name for name, host in hosts.items() if is_untouched(host.folder, template)]
+    finished = (["done"], ["undone"])
+    done = [
+        name
+        for name, end in endings.items()
+        if end == "new" and [one["state"] for one in undo_records(hosts[name].folder)] in finished
+    ]
+    return [*untouched[:1], *done[:1], *(name for name in hosts if name not in (*untouched, *done))]
