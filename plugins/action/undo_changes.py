@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 
@@ -75,7 +74,7 @@ class ActionModule(ActionBase):
             done: dict[str, Any] = self._execute_module(
                 f"winpki.scep.{record['module']}", module_args=arguments, task_vars=task_vars
             )
-        except AnsibleConnectionFailure as error:
+        except Exception as error:  # connections let out the errors of their libraries, too
             message = f"The connection failed, so it may be undone or not, run this again: {error}"
             outcome["kept"].append({**shown, "reason": "unreachable", "message": message})
             return
