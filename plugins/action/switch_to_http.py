@@ -66,12 +66,21 @@ class ActionModule(ActionBase):
                     "role": args["role"],
                 }
                 given = {key: value for key, value in arguments.items() if value is not None}
-                done: dict[str, Any] = self._execute_module(
-                    "winpki.scep.profile", module_args=given, task_vars=task_vars
-                )
+                done = self._switch(given, task_vars)
                 diffs += [done["diff"]] if done.get("diff") else []
                 switches.append(_switch(setting, url, new, done))
         return {**result, "switches": switches, "nowhere": nowhere, "diff": diffs, **told(switches, nowhere)}
+
+    def _switch(self, arguments: Mapping[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Has one setting switched. A connection that fails keeps nobody from saying what became of the others."""
+        try:
+            done: dict[str, Any] = self._execute_module(
+                "winpki.scep.profile", module_args=arguments, task_vars=task_vars
+            )
+        except Exception as error:  # connections let out the errors of their libraries, too
+            message = f"The connection failed, so it may be switched or not, run this again: {error}"
+            return {"failed": True, "msg": message}
+        return done
 
 
 def http_url(url: str, port: int | None) -> str:
