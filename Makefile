@@ -1,5 +1,6 @@
 # Everything a developer runs. Each target makes the virtual environment it needs, with pinned versions.
 #   make demo   triage a simulated fleet (or, without the lab engine, the exported logs in examples/)
+#   make demo-remediate   mend a simulated fleet, see it enrol, and take it all back (needs the lab engine)
 #   make test   unit and integration tests
 #   make lint   every linter, ansible-test sanity and galaxy-importer among them
 #   make bench  the figures, as ratios within one run
@@ -21,7 +22,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 export PYTHONPATH := $(COLLECTIONS)
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo demo-remediate test lint bench clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -45,6 +46,9 @@ $(LINKED):
 
 demo: .venv/.ready $(LINKED)
 	.venv/bin/python -m tests.lab demo
+
+demo-remediate: .venv/.ready $(LINKED)
+	.venv/bin/python -m tests.lab demo-remediate
 
 test: .venv/.ready .venv-oldest/.ready $(LINKED)
 	.venv/bin/python -m pytest $(IN_PARALLEL) $(LINKED_ALREADY) tests

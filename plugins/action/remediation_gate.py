@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.winpki.scep.plugins.plugin_utils.gate import Decision, Gate, decide, needs_plan
+from ansible_collections.winpki.scep.plugins.plugin_utils.chain_file import read_chain_file
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import RefusedError
+from ansible_collections.winpki.scep.plugins.plugin_utils.gate import Decision, Gate, decide, needs_plan, to_verify
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan, plan_remediation, plan_settings
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_action import PlanSettings, SettingsError
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import (
@@ -37,7 +41,6 @@ _SPEC = {
     "output": {"type": "path", "default": "remediation/plan.json"},
     "max_age": {"type": "int", "default": 86400},
 }
-_BATCH = "ansible_play_batch"
 
 
 class ActionModule(ActionBase):
@@ -68,14 +71,15 @@ class ActionModule(ActionBase):
         plan = _read(args["plan"], addresses, now, args["max_age"]) if args["plan"] and gate != "none" else None
         if needs_plan(gate, plan, check_mode=check_mode):
             raise OptionError("plan", "the gate is plan, so an apply run needs the plan that an earlier run wrote")
+        batch = task_vars["ansible_play_batch"]
         report = build_report(
-            results=registered(args["result"], task_vars, _BATCH),
-            evidence=registered(args["evidence"], task_vars, _BATCH),
+            results=registered(args["result"], task_vars, batch),
+            evidence=registered(args["evidence"], task_vars, batch),
             rules=read_rules(args["rules"], self._loader),
             generator=f"winpki.scep {version()}",
             now=now,
         )
-        fresh = _plans(report, registered(args["settings"], task_vars, _BATCH))
+        fresh = self._plans(report, registered(args["settings"], task_vars, batch))
         decisions = [decide(gate, plan, one, check_mode=check_mode) for one in fresh]
         written: str | None = None
         if check_mode and plan is None:
@@ -96,6 +100,20 @@ class ActionModule(ActionBase):
             "hosts": {plan["host"]: _shown(plan, one) for plan, one in zip(fresh, decisions, strict=True)},
         }
 
+    def _plans(self, report: Report, settings: Mapping[str, Any]) -> list[HostPlan]:
+        """Returns the plans. A finding of a host that was not asked, in a collector's log, has no evidence here."""
+        read = cache(lambda path: read_chain_file(self._find_needle, self._loader, path))
+        checked = {host: _settings(host, given or {}, read) for host, given in settings.items()}
+        return plan_remediation(report["findings"], report["evidence"], checked, report["generated"])
+
+
+def _settings(host: str, given: Mapping[str, Any], read: Callable[[str], str]) -> PlanSettings:
+    try:
+        settings = plan_settings(given)
+        return replace(settings, chain=[*settings.chain, *map(read, settings.chain_files)])
+    except (SettingsError, RefusedError) as error:
+        raise OptionError(f"settings of {host}", str(error)) from error
+
 
 def _shown(plan: HostPlan, decision: Decision) -> dict[str, Any]:
     return {
@@ -103,20 +121,8 @@ def _shown(plan: HostPlan, decision: Decision) -> dict[str, Any]:
         "allowed": decision["allowed"],
         "held": decision["held"],
         "skipped": plan["skipped"],
+        "verify": to_verify(decision["allowed"]),
     }
-
-
-def _plans(report: Report, settings: Mapping[str, Any]) -> list[HostPlan]:
-    """Returns the plans. A finding of a host that was not asked, in a collector's log, has no evidence here."""
-    checked = {host: _settings(host, given or {}) for host, given in settings.items()}
-    return plan_remediation(report["findings"], report["evidence"], checked, report["generated"])
-
-
-def _settings(host: str, given: Mapping[str, Any]) -> PlanSettings:
-    try:
-        return plan_settings(given)
-    except SettingsError as error:
-        raise OptionError(f"settings of {host}", str(error)) from error
 
 
 def _addresses(task_vars: Mapping[str, Any]) -> dict[str, str]:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import http_url
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 from ansible_collections.winpki.scep.plugins.plugin_utils.verification import same_endpoint
 
@@ -23,9 +23,6 @@ _SPEC = {
     "timeout": {"type": "float", "default": 15.0},
     "role": {"type": "str"},
 }
-_HTTPS = re.compile(
-    r"https://(?P<host>\[[^\]]*\]|[^/?#:\[\]]*)(?::[0-9]*)?(?P<rest>[/?].*)?", re.IGNORECASE | re.DOTALL
-)
 _SHOWN = ("source", "scope", "sid", "id", "path", "name")
 
 Setting = Mapping[str, Any]
@@ -81,14 +78,6 @@ class ActionModule(ActionBase):
             message = f"The connection failed, so it may be switched or not, run this again: {error}"
             return {"failed": True, "msg": message}
         return done
-
-
-def http_url(url: str, port: int | None) -> str:
-    """Returns an HTTPS URL with HTTP and ``port`` (None: 80), all else as written. Another URL is returned as it is."""
-    match = _HTTPS.fullmatch(url)
-    if match is None:
-        return url
-    return f"http://{match['host']}{'' if port in (None, 80) else f':{port}'}{match['rest'] or ''}"
 
 
 def holds(setting: Setting, url: str) -> bool:

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.winpki.scep.plugins.action.trust_chain import certificates_only, refuse_private_keys
+from ansible_collections.winpki.scep.plugins.plugin_utils.chain_file import read_chain_file
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import (
     HAS_CRYPTOGRAPHY,
     Evidence,
@@ -77,7 +76,7 @@ class ActionModule(ActionBase):
     def _chain(self, args: Mapping[str, Any], wanted: Sequence[Evidence]) -> tuple[str, list[str]]:
         """Returns where the chain comes from, and its PEM texts, each once."""
         if args["files"]:
-            return "files", [self._read(path) for path in args["files"]]
+            return "files", [read_chain_file(self._find_needle, self._loader, path) for path in args["files"]]
         texts: list[str] = []
         for endpoint in wanted:
             if args["server"]:
@@ -85,19 +84,6 @@ class ActionModule(ActionBase):
             else:
                 texts += chain_of_endpoint(endpoint, args["pins"])
         return "server" if args["server"] else "endpoint", list(dict.fromkeys(texts))
-
-    def _read(self, path: str) -> str:
-        """Returns the text of a file, which the vault may have encrypted."""
-        try:
-            find: Callable[[str, str], str] = self._find_needle
-            found = self._loader.get_real_file(find("files", path))
-            text = Path(found).read_text(encoding="ascii", errors="replace")
-        except (AnsibleError, OSError) as error:
-            raise RefusedError("file_not_read", f"files: {path} can't be read: {error}") from error
-        if "-----BEGIN" not in text:
-            message = f"files: {path} is not PEM: convert it with `openssl x509 -inform DER` first."
-            raise RefusedError("file_not_read", message)
-        return text
 
 
 def _wanted(args: Mapping[str, Any]) -> list[Evidence]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.winpki.scep.plugins.plugin_utils.failing_urls import failing_urls
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.winpki.scep.plugins.plugin_utils.failing_urls import failing_urls, with_http
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import as_data, plain, type_name
 
 DOCUMENTATION = r"""
@@ -28,6 +29,16 @@ options:
       - What M(winpki.scep.event_info) returned for the host. If it failed, or was skipped, there are no URLs.
     type: dict
     required: true
+  http:
+    description:
+      - Give the HTTP URL of each NDES server's HTTPS URL too, so that the host finds out whether it could enrol over
+        plain HTTP. P(winpki.scep.plan_remediation#filter) plans that only with such a probe.
+    type: bool
+    default: false
+  http_port:
+    description: The port of plain HTTP. V(0) for 80.
+    type: int
+    default: 0
 seealso:
   - module: winpki.scep.event_info
   - module: winpki.scep.evidence_info
@@ -46,16 +57,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The URLs as they stand in the events, that of the newest failure first, at most 100.
+  description: >-
+    The URLs as they stand in the events, that of the newest failure first, then those with HTTP. At most 100.
   type: list
   elements: str
 """
 
 
-def _failing_urls(result: Any) -> Any:
+def _failing_urls(result: Any, http: Any = False, http_port: Any = 0) -> Any:
     if not isinstance(result, Mapping):
         raise AnsibleFilterError(f"failing_urls: the input must be a result of event_info, not {type_name(result)}")
-    return as_data(failing_urls(plain(result)), [])
+    to_bool: Callable[[Any], bool] = boolean
+    try:
+        asked, port = to_bool(http), int(http_port)
+    except (TypeError, ValueError) as error:
+        raise AnsibleFilterError(
+            f"failing_urls: http must be true or false, and http_port a number: {error}"
+        ) from error
+    urls = failing_urls(plain(result))
+    return as_data(with_http(urls, port) if asked else urls, [])
 
 
 class FilterModule:

@@ -54,6 +54,13 @@ options:
         type: list
         elements: path
         default: []
+      chain:
+        description: >-
+          The PEM texts of O(settings.chain_files). With them trust is planned only if they hold the certificate that
+          the host lacks. M(winpki.scep.remediation_gate) reads the files itself.
+        type: list
+        elements: str
+        default: []
       chain_server:
         description: >-
           Inventory name of the NDES server, to read its chain there. Without this and O(settings.chain_files) the chain

@@ -151,6 +151,12 @@ hosts:
       type: list
       elements: dict
       returned: always
+    verify:
+      description: >-
+        What the role P(winpki.scep.verify#role) is to be asked after what is allowed, C(urls) and C(silent_urls). The
+        URL of a profile that is switched is the one with HTTP.
+      type: dict
+      returned: always
   sample:
     client1:
       digest: 622b18ad60372c487a25dd3583beaa8ef705c2ef8728ffa67a15a8459538758a
@@ -160,6 +166,7 @@ hosts:
           reason: not_in_plan
           message: this host is not in the plan
       skipped: []
+      verify: {urls: [], silent_urls: []}
 written:
   description: Absolute path of the plan that was written, null if none was.
   returned: success

@@ -155,6 +155,7 @@ class _Host:
     def __init__(self, name: str | None, info: HostInfo, evidence: HostEvidence | None) -> None:
         self.name = name
         self.key = (name or "").casefold()
+        self._info = info
         self._evidence = evidence
         self._evidence_by_place: dict[str, tuple[RuleEvidence, str]] = {}
         self.start_phase = _start_phase(info.get("start_time"))
@@ -167,7 +168,7 @@ class _Host:
             return None, ""
         known = self._evidence_by_place.get(place)
         if known is None:
-            seen = rule_evidence(self._evidence, endpoint)
+            seen = rule_evidence(self._evidence, endpoint, self._info)
             known = self._evidence_by_place[place] = seen, rules.evidence_key(seen)
         return known
 

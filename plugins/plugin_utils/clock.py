@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
+
+from ansible_collections.winpki.scep.plugins.plugin_utils.event import time_of
 
 # A clock that is further off is worth a note; Kerberos and most servers bear less than five minutes.
 CLOCK_TOLERANCE_SECONDS = 120
@@ -24,6 +27,21 @@ def clock_difference(host: Mapping[str, Any]) -> str | None:
     if skew is None or abs(skew) - (_seconds(host.get("round_trip_seconds")) or 0) / 2 <= CLOCK_TOLERANCE_SECONDS:
         return None
     return f"{duration_words(abs(skew))} {'ahead of' if skew > 0 else 'behind'}"
+
+
+def time_by_controller(host: Mapping[str, Any]) -> datetime | None:
+    """Returns the time at which a host with a wrong clock was read, by the controller's; None if its clock is right.
+
+    Args:
+        host: as in clock_difference, with ``time``, the host's own.
+    """
+    skew, read = _seconds(host.get("clock_skew_seconds")), time_of(host.get("time"))
+    if skew is None or read is None or clock_difference(host) is None:
+        return None
+    try:
+        return read - timedelta(seconds=skew)
+    except OverflowError:
+        return None
 
 
 def duration_words(seconds: float) -> str:

@@ -44,6 +44,9 @@ _AIK_HOST = re.compile(
 _NDES_PATH = "/certsrv/mscep/"
 # A path that walks upwards may end at another page than the one it seems to name, such as /certsrv/mscep_admin.
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_HTTPS = re.compile(
+    r"https://(?P<host>\[[^\]]*\]|[^/?#:\[\]]*)(?::[0-9]*)?(?P<rest>[/?].*)?", re.IGNORECASE | re.DOTALL
+)
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _MAX_URL = 8192
 
@@ -102,3 +105,11 @@ def endpoint_key(endpoint: Endpoint | None) -> str:
 def effective_port(scheme: str | None, port: int | None) -> int | None:
     """Returns the port, that of the scheme where none is named; None if neither says."""
     return _DEFAULT_PORT.get(scheme or "") if port is None else port
+
+
+def http_url(url: str, port: int | None) -> str:
+    """Returns an HTTPS URL with HTTP and ``port`` (None: 80), all else as written. Another URL is returned as it is."""
+    match = _HTTPS.fullmatch(url)
+    if match is None:
+        return url
+    return f"http://{match['host']}{'' if port in (None, 80) else f':{port}'}{match['rest'] or ''}"

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+from ansible_collections.winpki.scep.plugins.plugin_utils.clock import time_by_controller
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint, effective_port
+from ansible_collections.winpki.scep.plugins.plugin_utils.event import time_of
 
 FailedStep = Literal["url", "dns", "proxy", "connect", "tls", "http", "scep", "clock"]
-# The words of endpoint_info. probe_failed: the module itself failed, which says nothing about the server.
+# The words of endpoint_info. probe_failed: the module itself failed, which says nothing about the server. clock_wrong
+# is made here, for rules: the certificate is out of its validity by the host's clock, which is wrong, and by it alone.
 FailureWord = Literal[
     "bad_url",
     "name_not_resolved",
@@ -44,6 +48,7 @@ FailureWord = Literal[
     "not_scep",
     "clock_skew",
     "probe_failed",
+    "clock_wrong",
 ]
 
 
@@ -149,6 +154,13 @@ class RuleEvidence(TypedDict):
     aik: dict[str, Any] | None
 
 
+# What is read of a certificate without a further look.
+_CERTIFICATE_KEYS = {"subject", "issuer", "sha256", "self_signed", "is_ca", "pem", "not_before", "not_after"}
+_VALIDITY: frozenset[FailureWord] = frozenset({"expired", "not_yet_valid"})
+# A revocation list is out of its validity by the same clock.
+_UNSEEN: frozenset[FailureWord] = frozenset({"revocation_unreachable"})
+
+
 class EvidenceError(ValueError):
     """Evidence that has not the shape of any."""
 
@@ -170,6 +182,7 @@ _ENDPOINT_KEYS: dict[str, tuple[type, ...]] = {
     "failure": _MAYBE_TEXT,
     "detail": _MAYBE_TEXT,
     "tls": (Mapping, type(None)),
+    "ca_certificates": (list, type(None)),
 }
 _PROFILE_KEYS: dict[str, tuple[type, ...]] = {
     "source": _TEXT,
@@ -207,27 +220,42 @@ def check_evidence(host: str, evidence: Any) -> None:
         if wrong is not None:
             raise EvidenceError(host, f"{what} has no usable {wrong}")
     for item in evidence.get("endpoints") or []:
-        _check_tls(host, item["tls"])
+        _check_certificates(host, item)
     if not all(isinstance(url, str) for item in evidence.get("profiles") or [] for url in item["urls"]):
         raise EvidenceError(host, "a profile has no usable urls")
 
 
-def _check_tls(host: str, tls: Mapping[str, Any] | None) -> None:
+def _is_known(certificate: Mapping[str, Any]) -> bool:
+    return certificate.keys() >= _CERTIFICATE_KEYS
+
+
+def _check_certificates(host: str, endpoint: Mapping[str, Any]) -> None:
+    if not all(isinstance(one, Mapping) for one in endpoint["ca_certificates"] or ()):
+        raise EvidenceError(host, "an endpoint has no usable ca_certificates")
+    tls = endpoint["tls"]
     if not tls:
         return
-    failures, built, missing = tls.get("failures"), tls.get("built"), tls.get("missing_issuer")
+    failures, missing = tls.get("failures"), tls.get("missing_issuer")
     if not isinstance(failures, list) or not all(isinstance(word, str) for word in failures):
         raise EvidenceError(host, "an endpoint has no usable tls.failures")
-    if not isinstance(built, list) or not all(isinstance(one, Mapping) and "sha256" in one for one in built):
-        raise EvidenceError(host, "an endpoint has no usable tls.built")
+    for key in ("built", "presented"):
+        chain = tls.get(key)
+        if not isinstance(chain, list) or not all(isinstance(one, Mapping) and _is_known(one) for one in chain):
+            raise EvidenceError(host, f"an endpoint has no usable tls.{key}")
     if not isinstance(missing or {}, Mapping):
         raise EvidenceError(host, "an endpoint has no usable tls.missing_issuer")
 
 
-def rule_evidence(evidence: HostEvidence, endpoint: Endpoint | None) -> RuleEvidence:
-    """Returns what a rule sees for an event about ``endpoint``."""
+def rule_evidence(evidence: HostEvidence, endpoint: Endpoint | None, host: Mapping[str, Any]) -> RuleEvidence:
+    """Returns what a rule sees for an event about ``endpoint``.
+
+    Args:
+        evidence: of the host.
+        endpoint: of the event.
+        host: what event_info says of it as ``host``.
+    """
     return {
-        "endpoint": endpoint_evidence(evidence, endpoint),
+        "endpoint": _blame_clock(endpoint_evidence(evidence, endpoint), time_by_controller(host)),
         "profiles": evidence.get("profiles") or [],
         "aik": evidence.get("aik"),
     }
@@ -241,6 +269,25 @@ def endpoint_evidence(evidence: HostEvidence, endpoint: Endpoint | None) -> Endp
     fitting = [item for item in evidence.get("endpoints") or [] if _authority(item) == wanted]
     path = (endpoint["path"] or "").casefold()
     return next((item for item in fitting if item["url"].casefold().endswith(path)), fitting[0] if fitting else None)
+
+
+def _blame_clock(probe: EndpointEvidence | None, right_time: datetime | None) -> EndpointEvidence | None:
+    """Returns the probe with the failure ``clock_wrong`` where the server's certificates are valid at the right time.
+
+    Args:
+        probe: of an endpoint.
+        right_time: when it was made, None if the host's clock was not wrong.
+    """
+    tls = probe["tls"] if probe else None
+    if probe is None or right_time is None or not tls or not set(failure_words(probe)) <= _VALIDITY | _UNSEEN:
+        return probe
+    if probe["failure"] not in _VALIDITY or not tls.get("presented"):
+        return probe
+    for certificate in tls["presented"]:
+        begin, end = time_of(certificate.get("not_before")), time_of(certificate.get("not_after"))
+        if begin is None or end is None or not begin <= right_time <= end:
+            return probe
+    return {**probe, "failure": "clock_wrong", "tls": {**tls, "failures": ["clock_wrong"]}}
 
 
 def _authority(probe: EndpointEvidence) -> tuple[str | None, str, int | None]:

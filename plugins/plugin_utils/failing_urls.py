@@ -5,16 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import SUCCESS
-from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import endpoint_key
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import endpoint_key, http_url, parse_endpoint
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import parse_events
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import host_row, own_events
 
 # What evidence_info takes at a time.
 LIMIT = 100
+
+
+def with_http(urls: Sequence[str], port: int) -> list[str]:
+    """Returns ``urls`` and, behind them, the HTTP URL of each NDES server's HTTPS URL, at most LIMIT of all.
+
+    Args:
+        urls: such as failing_urls returns.
+        port: of HTTP, where the server has one of its own; 0 for 80.
+    """
+    ndes = [url for url in urls if (endpoint := parse_endpoint(url)) and endpoint["kind"] == "ndes"]
+    return list(dict.fromkeys([*urls, *(http_url(url, port or None) for url in ndes)]))[:LIMIT]
 
 
 def failing_urls(result: Mapping[str, Any] | None) -> list[str]:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypedDict
 
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import http_url
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import Action, HostPlan
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import PlanDocument
 
@@ -35,6 +36,13 @@ class Decision(TypedDict):
     host: str
     allowed: list[Action]
     held: list[Held]
+
+
+class ToVerify(TypedDict):
+    """What the role verify is to be asked after the actions: its variables, without its name before them."""
+
+    urls: list[str]
+    silent_urls: list[str]
 
 
 NO_PLAN = (
@@ -69,6 +77,21 @@ def decide(gate: Gate, plan: PlanDocument | None, fresh: HostPlan, *, check_mode
         return {"host": fresh["host"], "allowed": fresh["actions"], "held": []}
     message = f"the evidence has changed since the plan was made: {_drift(planned['actions'], fresh['actions'])}"
     return _hold(fresh, fresh["actions"] or planned["actions"], "drift", message)
+
+
+def to_verify(actions: Iterable[Action]) -> ToVerify:
+    """Returns where the host is to enrol after ``actions``, and where it is to ask nothing any more."""
+    urls: set[str] = set()
+    silent: set[str] = set()
+    for action in actions:
+        given = action["module_args"]
+        if action["role"] == "disable_aik":
+            silent.update(given["urls"])
+        elif action["role"] == "use_http":
+            urls.update(http_url(url, given.get("port")) for url in given["urls"])
+        else:
+            urls.update(given["urls"])
+    return {"urls": sorted(urls), "silent_urls": sorted(silent)}
 
 
 def _hold(fresh: HostPlan, actions: Sequence[Action], reason: Reason, message: str) -> Decision:

@@ -160,7 +160,7 @@ def _draft(
         elif role == "trust_ndes_chain":
             found = draft_trust(probe, settings)
         elif role == "use_http":
-            found = draft_use_http(probe, evidence.get("profiles") or [], settings)
+            found = draft_use_http(probe, evidence, settings)
         else:
             found = draft_disable_aik(probe, evidence.get("aik"), settings)
         if not isinstance(found, str):

@@ -6,12 +6,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import effective_port, parse_endpoint
-from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EndpointEvidence, failure_words
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import effective_port, http_url, parse_endpoint
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import (
+    HAS_CRYPTOGRAPHY,
+    RefusedError,
+    chain_of_endpoint,
+    check_fit,
+)
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import (
+    EndpointEvidence,
+    HostEvidence,
+    endpoint_evidence,
+    failure_words,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,7 @@ class PlanSettings:
     Attributes:
         pins: SHA-256 of the roots that may be trusted.
         chain_files: files on the controller with the NDES server's CA certificates.
+        chain: the PEM texts of those files, to see whether they fit; without them the role alone sees that.
         chain_server: inventory name of the NDES server, to read its chain there.
         use_http: whether profiles may be switched to plain HTTP where trust does not mend it.
         http_port: the port of plain HTTP, for URLs with a port of their own; 0 for none.
@@ -30,6 +42,7 @@ class PlanSettings:
 
     pins: list[str] = field(default_factory=list)
     chain_files: list[str] = field(default_factory=list)
+    chain: list[str] = field(default_factory=list)
     chain_server: str = ""
     use_http: bool = False
     http_port: int = 0
@@ -106,6 +119,13 @@ def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> Draft | str:
         return f"the probe did not find that trust is all that is lacking: it found {_outcome(probe)}"
     if not settings.pins:
         return "no root is pinned by its SHA-256 (pins)"
+    try:
+        if settings.chain and HAS_CRYPTOGRAPHY:
+            check_fit(probe, settings.chain)
+        elif not (settings.chain_files or settings.chain_server):
+            chain_of_endpoint(probe, settings.pins)
+    except RefusedError as error:
+        return str(error)
     missing = tls.get("missing_issuer")
     basis = {
         "url": probe["url"],
@@ -122,9 +142,7 @@ def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> Draft | str:
     return Draft(arguments, basis)
 
 
-def draft_use_http(
-    probe: EndpointEvidence, profiles: Sequence[Mapping[str, Any]], settings: PlanSettings
-) -> Draft | str:
+def draft_use_http(probe: EndpointEvidence, evidence: HostEvidence, settings: PlanSettings) -> Draft | str:
     """Returns the action of use_http, for all places that name the URL, or why there is none."""
     if probe["kind"] != "ndes" or probe["scheme"] != "https":
         return "only an NDES server's HTTPS URL can be switched"
@@ -132,9 +150,12 @@ def draft_use_http(
         return f"the probe did not find that TLS is what fails: it found {_outcome(probe)}"
     if not settings.use_http:
         return "plain HTTP is not allowed (use_http)"
+    profiles = evidence.get("profiles") or []
     places = [(profile, url) for profile in profiles for url in profile["urls"] if _same_server(url, probe)]
     reasons = [
-        f"{profile['path']}: {reason}" for profile, url in places if (reason := _not_to_switch(profile, url, settings))
+        f"{profile['path']}: {reason}"
+        for profile, url in places
+        if (reason := _not_to_switch(profile, url, settings) or _not_proven(profile, url, evidence, settings))
     ]
     if reasons:
         return "; ".join(reasons)
@@ -180,6 +201,18 @@ def _not_to_switch(profile: Mapping[str, Any], url: str, settings: PlanSettings)
         return f"its URL has the port {port}, and no port is named for plain HTTP (http_port)"
     if not profile.get("ca_thumbprint") and not settings.ca_thumbprint:
         return "it names no CA by its thumbprint, which keeps plain HTTP safe (ca_thumbprint)"
+    return None
+
+
+def _not_proven(profile: Mapping[str, Any], url: str, evidence: HostEvidence, settings: PlanSettings) -> str | None:
+    probe = endpoint_evidence(evidence, parse_endpoint(http_url(url, settings.http_port or None)))
+    if probe is None:
+        return "no probe from this host tells whether the server answers over HTTP"
+    if not probe["ok"]:
+        return f"over HTTP the probe found {_outcome(probe)}"
+    thumbprint = _MARKS.sub("", profile.get("ca_thumbprint") or settings.ca_thumbprint).upper()
+    if thumbprint not in {str(one.get("thumbprint")).upper() for one in probe.get("ca_certificates") or ()}:
+        return f"over HTTP the server has no CA with the thumbprint {thumbprint}, which the profile wants"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The lab's command line: ``up`` starts a fleet and prints its inventory, ``demo`` triages one."""
+"""The lab's command line: ``up`` starts a fleet, ``demo`` triages one, ``demo-remediate`` mends one and back."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from types import FrameType
 
 import yaml
 
+from tests.lab import remediation_demo
 from tests.lab.build import scenario_fleet
 from tests.lab.engine import REPOSITORY, EngineNotFoundError, find_engine
 from tests.lab.fleet import Fleet
 from tests.lab.node import ScenarioError
 from tests.lab.playbook import ansible_environment, program
-from tests.lab.scenario import DEFAULT, load_scenario
+from tests.lab.scenario import DEFAULT, REMEDIATE, load_scenario
 
 OUTPUT = REPOSITORY / "triage-out"
+REMEDIATION_OUTPUT = REPOSITORY / "remediation-out"
 DEMO_FORKS = 10
+# Only what was changed or failed, and the reports.
+_QUIET = {"ANSIBLE_DISPLAY_OK_HOSTS": "false", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     demo = commands.add_parser(
         "demo", help="triage a fleet, or the exported logs in examples/ where there is no engine"
     )
+    remediation = commands.add_parser("demo-remediate", help="mend a fleet: triage, plan, apply, verify, rollback")
     for command in (up, demo):
         command.add_argument("--hosts", type=_positive, metavar="N", help="how many; by default all of the scenario's")
         command.add_argument("--scenario", type=Path, default=DEFAULT, metavar="FILE", help="default: %(default)s")
@@ -47,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up.set_defaults(run=_up)
     demo.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help="default: %(default)s")
     demo.set_defaults(run=_demo)
+    remediation.add_argument(
+        "--output", type=Path, default=REMEDIATION_OUTPUT, metavar="FOLDER", help="default: %(default)s"
+    )
+    remediation.set_defaults(run=_demo_remediate)
     options = parser.parse_args(arguments)
     try:
         with _stopped_by_signals():
@@ -87,14 +96,23 @@ def _demo(options: argparse.Namespace) -> int:
         return _ansible("winpki.scep.triage", "-i", inventory, "--forks", str(DEMO_FORKS), *output)
 
 
+def _demo_remediate(options: argparse.Namespace) -> int:
+    with _fleet(REMEDIATE, None, https=False) as running:
+        _say(f"Remediation of {len(running.hosts)} simulated Windows hosts, over WinRM on loopback addresses.")
+        common = ("-i", str(running.inventory_path), "--forks", str(DEMO_FORKS))
+        return remediation_demo.run(
+            running, lambda arguments: _ansible(*arguments, *common, **_QUIET), options.output.absolute()
+        )
+
+
 def _fleet(scenario: Path, count: int | None, *, https: bool) -> contextlib.AbstractContextManager[Fleet]:
     engine = find_engine()
     return scenario_fleet(load_scenario(scenario), engine, count=count, https=https)
 
 
-def _ansible(*arguments: str) -> int:
+def _ansible(*arguments: str, **more: str) -> int:
     with tempfile.TemporaryDirectory(prefix="winpki-demo-") as folder:
-        environment = ansible_environment(Path(folder))
+        environment = ansible_environment(Path(folder), **more)
         del environment["ANSIBLE_NOCOLOR"]
         with subprocess.Popen([program("ansible-playbook"), *arguments], env=environment, cwd=REPOSITORY) as process:
             try:

@@ -16,7 +16,8 @@ from tests.lab.node import Node, ScenarioError
 from tests.lab.site_scenario import SiteScenario, site
 from tests.lab.state_scenario import HostState, state
 
-DEFAULT = Path(__file__).parent / "scenarios" / "default.yml"
+_SCENARIOS = Path(__file__).parent / "scenarios"
+DEFAULT, REMEDIATE = _SCENARIOS / "default.yml", _SCENARIOS / "remediate.yml"
 LANGUAGES = ("en-US", "de-DE")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,14}")
 _FIELDS = ("context", "url", "message_text", "method", "stage", "error_code")

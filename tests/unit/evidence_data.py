@@ -45,3 +45,19 @@ def probed(*failures: str | None, step: str = "tls", url: str = NDES) -> dict[st
         "ca_certificates": None,
         "clock_skew_seconds": None,
     }
+
+
+def certificate(**changes: Any) -> dict[str, Any]:
+    """A CA certificate as modules return it, as far as it is looked at."""
+    return {
+        "subject": "CN=Lab Issuing CA",
+        "issuer": "CN=Lab Root CA",
+        "sha256": "11" * 32,
+        "thumbprint": "22" * 20,
+        "self_signed": False,
+        "is_ca": True,
+        "pem": "",
+        "not_before": "2026-01-01T00:00:00Z",
+        "not_after": "2027-01-01T00:00:00Z",
+        **changes,
+    }

@@ -10,7 +10,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import HostEv
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan, plan_remediation, plan_settings
 
 from tests.unit.event_data import AIK, NDES, NOT_RESOLVED, raw
-from tests.unit.evidence_data import probed
+from tests.unit.evidence_data import certificate, probed
 
 PIN = "ab" * 32
 THUMBPRINT = "0B7C1E5D2A94F8360E1D7A55C08B3F6692D4EE17"
@@ -23,16 +23,27 @@ HOST = "client1"
 def evidence(
     *endpoints: dict[str, Any], profiles: list[dict[str, Any]] | None = None, aik: dict[str, Any] | None = None
 ) -> HostEvidence:
+    """Evidence of a host. Where it has profiles, NDES answers over HTTP too, unless a probe says otherwise."""
     found: list[Any] = list(endpoints)
+    if profiles and not any(one["scheme"] == "http" for one in endpoints):
+        found.append(over_http())
     return {"endpoints": found, "profiles": profiles or [], "aik": aik}
 
 
+def over_http(*failures: str, port: str = "", thumbprint: str = THUMBPRINT) -> dict[str, Any]:
+    """An NDES over HTTP, with a CA that has this thumbprint."""
+    url = NDES.replace("https://ndes01.intra.adcslabor.de", f"http://ndes01.intra.adcslabor.de{port}")
+    found = probed(*(failures or (None,)), step="http", url=url)
+    return {**found, "ca_certificates": [certificate(thumbprint=thumbprint)]}
+
+
 def untrusted(*failures: str, missing: str = "cd" * 20, **changes: Any) -> dict[str, Any]:
-    """An NDES whose chain the host does not trust."""
+    """An NDES whose chain the host does not trust; it presents its root, which is the one that is pinned."""
     found = probed(*(failures or ("untrusted_root",)), **changes)
     found["tls"] |= {
         "missing_issuer": {"subject": "CN=Root", "key_identifier": missing},
-        "built": [{"sha256": "11" * 32}, {"sha256": "22" * 32}],
+        "presented": [certificate(sha256=PIN, self_signed=True)],
+        "built": [certificate(), certificate(sha256="22" * 32, self_signed=True)],
     }
     return found
 

@@ -18,7 +18,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, Ra
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import EvidenceError
 
 from tests.unit.event_data import AIK, NDES, NOT_RESOLVED, SECURE_FAILURE, UNKNOWN_AUTHORITY, raw
-from tests.unit.evidence_data import probed
+from tests.unit.evidence_data import certificate, probed
 
 COMPUTER = "CLIENT1.intra.adcslabor.de"
 CLOCK = (
@@ -255,6 +255,41 @@ def test_a_clock_that_is_off_is_said(skew: object, note: str | None) -> None:
     assert [finding["notes"] for finding in found] == [[CLOCK % note] if note else []] * 2
 
 
+def presented(begin: str, end: str) -> dict[str, Any]:
+    """A probe that met a certificate with this validity, which is out of it by the host's clock."""
+    found = probed("not_yet_valid", "revocation_unreachable")
+    found["tls"]["presented"] = [certificate(not_before=begin, not_after=end)]
+    return found
+
+
+SLOW = {"name": COMPUTER, "clock_skew_seconds": -432000.0, "time": "2026-11-19T12:00:00Z"}
+NEW = presented("2026-11-22T00:00:00Z", "2027-11-22T00:00:00Z")
+ALSO_UNTRUSTED = {**NEW, "tls": {**NEW["tls"], "failures": ["not_yet_valid", "untrusted_root"]}}
+FUTURE = presented("2026-11-25T00:00:00Z", "2027-11-22T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("host", "probe", "cause", "certainty"),
+    [
+        (SLOW, NEW, "clock_skew", "proven"),
+        (SLOW, FUTURE, "tls_expired", "proven"),
+        ({**SLOW, "clock_skew_seconds": -60.0}, NEW, "tls_expired", "proven"),
+        ({**SLOW, "clock_skew_seconds": None}, NEW, "tls_expired", "proven"),
+        ({**SLOW, "time": None}, NEW, "tls_expired", "proven"),
+        (SLOW, probed("not_yet_valid"), "tls_expired", "proven"),
+        (SLOW, ALSO_UNTRUSTED, "tls_expired", "proven"),
+        (SLOW, probed("untrusted_root"), "tls_untrusted", "proven"),
+    ],
+)  # fmt: skip
+def test_a_wrong_clock_is_the_cause_where_the_certificate_is_valid(
+    host: dict[str, Any], probe: dict[str, Any], cause: str, certainty: str
+) -> None:
+    """Then nothing but the clock is to be mended."""
+    [found] = findings(at(1), hosts={"client1": host}, evidence={"client1": {"endpoints": [probe]}})
+    assert (found["cause"], found["certainty"]) == (cause, certainty)
+    assert (found["remedies"] == []) is (cause == "clock_skew")
+
+
 def test_a_clock_that_may_be_right_is_not_said() -> None:
     """A round trip that takes minutes makes the difference uncertain by half of it."""
     host = {"name": COMPUTER, "clock_skew_seconds": -200.0, "round_trip_seconds": 160.0}
@@ -451,6 +486,9 @@ def test_what_a_probe_adds_in_words(events: list[dict[str, Any]], probe: Any, no
     assert findings(*events, evidence={COMPUTER: {"endpoints": [probe]}})[0]["notes"] == notes
 
 
+EMPTY_TLS: dict[str, Any] = {"failures": [], "built": [], "presented": []}
+
+
 @pytest.mark.parametrize(
     ("evidence", "message"),
     [
@@ -465,7 +503,7 @@ def test_what_a_probe_adds_in_words(events: list[dict[str, Any]], probe: Any, no
             "the evidence of A can't be used: an endpoint has no usable ok",
         ),
         (
-            {"A": {"endpoints": [{**probed("expired"), "tls": {"failures": "expired", "built": []}}]}},
+            {"A": {"endpoints": [{**probed("expired"), "tls": {"failures": "expired"}}]}},
             "the evidence of A can't be used: an endpoint has no usable tls.failures",
         ),
         (
@@ -473,7 +511,15 @@ def test_what_a_probe_adds_in_words(events: list[dict[str, Any]], probe: Any, no
             "the evidence of A can't be used: an endpoint has no usable tls.built",
         ),
         (
-            {"A": {"endpoints": [{**probed("expired"), "tls": {"failures": [], "built": [], "missing_issuer": "x"}}]}},
+            {"A": {"endpoints": [{**probed("expired"), "tls": {**EMPTY_TLS, "presented": [{"sha256": "x"}]}}]}},
+            "the evidence of A can't be used: an endpoint has no usable tls.presented",
+        ),
+        (
+            {"A": {"endpoints": [{**probed("expired"), "ca_certificates": ["x"]}]}},
+            "the evidence of A can't be used: an endpoint has no usable ca_certificates",
+        ),
+        (
+            {"A": {"endpoints": [{**probed("expired"), "tls": {**EMPTY_TLS, "missing_issuer": "x"}}]}},
             "the evidence of A can't be used: an endpoint has no usable tls.missing_issuer",
         ),
         (

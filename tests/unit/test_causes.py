@@ -270,11 +270,13 @@ PROBES: dict[str, tuple[str, str, dict[str, Any] | None, list[dict[str, Any]], l
     "aik_service_error": ("busy server_error", "http", aik(http(503)), [aik(None)], [aik(winhttp(12007))]),
     "aik_tls": (
         "untrusted_root missing_intermediate name_mismatch expired not_yet_valid revoked revocation_unreachable"
-        " wrong_usage no_common_protocol intercepted client_certificate_wanted tls_failed",
+        " wrong_usage no_common_protocol intercepted client_certificate_wanted tls_failed clock_wrong",
         "tls", aik(winhttp(12175)), [aik(None)], [aik(winhttp(12007)), aik("x 0x80290401")],
     ),
     "aik_unreachable": (DOWN, "connect", aik(winhttp(12007)), [aik(None)], [aik(winhttp(12175)), aik(http(404))]),
-    "clock_skew": ("clock_skew", "clock", ndes("x 0x80090324"), [ndes(winhttp(12037))], [ndes(winhttp(12175))]),
+    "clock_skew": (
+        "clock_skew clock_wrong", "clock", ndes("x 0x80090324"), [ndes(winhttp(12037))], [ndes(winhttp(12029))],
+    ),
     "tls_intercepted": (
         "intercepted", "tls", None,
         [ndes(winhttp(number)) for number in (12037, 12038, 12045, 12057, 12157, 12169, 12170, 12175, 12179)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import endpoint_key, parse_endpoint
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import endpoint_key, http_url, parse_endpoint
 
 KEY_ID = "578c545f796951421221a4a578acdb5f682f89c8"
 PATH = "/certsrv/mscep/mscep.dll/pkiclient.exe"
@@ -129,3 +129,23 @@ def test_equal_endpoints_have_equal_keys(url: str, key: str) -> None:
 
 def test_no_endpoint_has_the_empty_key() -> None:
     assert endpoint_key(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "new"),
+    [
+        (f"https://ndes01.lab.example{PATH}", None, f"http://ndes01.lab.example{PATH}"),
+        (f"HTTPS://NDES01.lab.example:443{PATH}?a=b", None, f"http://NDES01.lab.example{PATH}?a=b"),
+        (f"https://ndes01.lab.example:8443{PATH}", None, f"http://ndes01.lab.example{PATH}"),
+        (f"https://ndes01.lab.example:8443{PATH}", 8080, f"http://ndes01.lab.example:8080{PATH}"),
+        (f"https://ndes01.lab.example{PATH}", 80, f"http://ndes01.lab.example{PATH}"),
+        (f"https://[::1]:8443{PATH}", None, f"http://[::1]{PATH}"),
+        ("https://ndes01.lab.example", None, "http://ndes01.lab.example"),
+        # These are refused by the module, which is given them as they are.
+        (f"http://ndes01.lab.example{PATH}", 8080, f"http://ndes01.lab.example{PATH}"),
+        (f"https://anna:secret@ndes01.lab.example{PATH}", None, f"https://anna:secret@ndes01.lab.example{PATH}"),
+        ("ldap://ndes01", None, "ldap://ndes01"),
+    ],
+)
+def test_of_an_https_url_only_scheme_and_port_change(url: str, port: int | None, new: str) -> None:
+    assert http_url(url, port) == new

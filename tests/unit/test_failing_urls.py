@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.winpki.scep.plugins.filter.failing_urls import FilterModule
-from ansible_collections.winpki.scep.plugins.plugin_utils.failing_urls import failing_urls
+from ansible_collections.winpki.scep.plugins.plugin_utils.failing_urls import failing_urls, with_http
 
 from tests.unit.event_data import AIK
 from tests.unit.report_data import NDES, raw_event, result, success
@@ -54,6 +54,23 @@ def test_no_more_than_the_module_takes() -> None:
     found = failing_urls(result(*events))
     assert len(found) == 100
     assert "https://n000/certsrv/mscep/x" not in found
+
+
+@pytest.mark.parametrize(
+    ("urls", "port", "all_of_them"),
+    [
+        ([], 0, []),
+        ([NDES, AIK], 0, [NDES, AIK, HTTP]),
+        ([HTTP, NDES], 0, [HTTP, NDES]),
+        ([NDES], 8080, [NDES, HTTP.replace(".de/", ".de:8080/")]),
+    ],
+)
+def test_ndes_servers_over_http_too(urls: list[str], port: int, all_of_them: list[str]) -> None:
+    assert with_http(urls, port) == all_of_them
+
+
+def test_with_http_there_are_no_more_either() -> None:
+    assert len(with_http([f"https://n{number:03}/certsrv/mscep/x" for number in range(60)], 0)) == 100
 
 
 def test_the_filter() -> None:

@@ -5,16 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.winpki.scep.plugins.plugin_utils.gate import Gate, decide, needs_plan
+from ansible_collections.winpki.scep.plugins.plugin_utils.gate import Gate, decide, needs_plan, to_verify
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import PlanDocument, plan_document
 
+from tests.unit.event_data import AIK, NDES
 from tests.unit.evidence_data import probed
-from tests.unit.plan_data import CREATED, evidence, plan_of, profile, untrusted
+from tests.unit.plan_data import (
+    CREATED,
+    PIN,
+    aik_event,
+    evidence,
+    isolated,
+    over_http,
+    plan_of,
+    profile,
+    tls_event,
+    unresolved_aik,
+    untrusted,
+)
 
 TRUST = plan_of(evidence(untrusted()))
 OTHER_ROOT = plan_of(evidence(untrusted(missing="ef" * 20)))
-OTHER_PIN = plan_of(evidence(untrusted()), pins=["cd" * 32])
+OTHER_PIN = plan_of(evidence(untrusted()), pins=[PIN, "cd" * 32])
 HTTP = plan_of(evidence(probed("expired"), profiles=[profile()]))
 HTTP_REVOKED_LIST = plan_of(evidence(probed("revocation_unreachable"), profiles=[profile()]))
 NOTHING = plan_of(evidence(probed(None)))
@@ -105,3 +118,16 @@ def test_a_host_that_needs_nothing_is_not_held(plan: Any) -> None:
 )
 def test_when_a_run_needs_a_plan(gate: Gate, plan: PlanDocument | None, check_mode: bool, needed: bool) -> None:
     assert needs_plan(gate, plan, check_mode=check_mode) is needed
+
+
+def test_what_is_to_be_verified() -> None:
+    """The URL that the host has afterwards; at the AIK service, that nothing is asked there any more."""
+    both = plan_of(evidence(untrusted(), unresolved_aik(), aik=isolated()), tls_event(), aik_event())
+    assert to_verify(both["actions"]) == {"urls": [NDES], "silent_urls": [AIK]}
+    assert to_verify(HTTP["actions"]) == {"urls": [NDES.replace("https:", "http:")], "silent_urls": []}
+    found = evidence(probed("expired"), over_http(port=":8080"), profiles=[profile()])
+    port = plan_of(found, use_http=True, http_port=8080)
+    assert to_verify(port["actions"])["urls"] == [
+        "http://ndes01.intra.adcslabor.de:8080/certsrv/mscep/mscep.dll/pkiclient.exe"
+    ]
+    assert to_verify([]) == {"urls": [], "silent_urls": []}

@@ -12,8 +12,9 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.plan import (
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_action import SettingsError
 
+from tests.lab.pki import Authority
 from tests.unit.event_data import AIK, NDES, raw
-from tests.unit.evidence_data import probed
+from tests.unit.evidence_data import certificate, probed
 from tests.unit.plan_data import (
     CREATED,
     HOST,
@@ -24,6 +25,7 @@ from tests.unit.plan_data import (
     evidence,
     findings,
     isolated,
+    over_http,
     plan_of,
     profile,
     tls_event,
@@ -182,6 +184,34 @@ def test_a_plan_needs_no_files_and_no_server() -> None:
         assert action["module_args"] == {"urls": [NDES], "pins": [PIN], **more}
 
 
+def test_trust_is_planned_only_in_a_chain_that_fits() -> None:
+    """As far as the controller can tell; then the next remedy has its turn."""
+    root, stranger = Authority.root("Lab Root CA"), Authority.root("Lab Root CA")
+    lacks = untrusted()
+    lacks["tls"] |= {
+        "presented": [],
+        "built": [certificate(pem=root.intermediate("Lab Issuing CA").pem)],
+    }
+    given = {"pins": [PIN], "use_http": True, "chain_files": ["chain.pem"]}
+    found = evidence(lacks, profiles=[profile()])
+    [fits] = plan_of(found, **given, chain=[stranger.pem, root.pem])["actions"]
+    [unfit] = plan_of(found, **given, chain=[stranger.pem])["actions"]
+    [unread] = plan_of(found, **given)["actions"]
+    [nothing] = plan_of(found, **{**given, "chain_files": []})["actions"]
+    assert [one["role"] for one in (fits, unfit, unread, nothing)] == [
+        "trust_ndes_chain",
+        "use_http",
+        "trust_ndes_chain",
+        "use_http",
+    ]
+    [left] = plan_of(found, pins=[PIN], chain_files=["chain.pem"], chain=[stranger.pem])["skipped"]
+    assert left["reason"].startswith(
+        f"trust_ndes_chain: What the host lacks for {NDES} is the certificate of CN=Lab Root"
+    )
+    [left] = plan_of(found, pins=[PIN])["skipped"]
+    assert left["reason"].startswith(f"trust_ndes_chain: {NDES} does not present a root whose SHA-256 is in pins.")
+
+
 @pytest.mark.parametrize(
     ("one", "settings", "arguments"),
     [
@@ -205,9 +235,25 @@ def test_each_kind_of_profile(one: dict[str, Any], settings: dict[str, Any], arg
     assert action["basis"][0]["places"] == [{"path": one["path"], "url": one["urls"][0], "ca_thumbprint": THUMBPRINT}]
 
 
+@pytest.mark.parametrize(
+    ("probes", "reason"),
+    [
+        ([over_http("forbidden")], "over HTTP the probe found forbidden"),
+        (
+            [over_http(thumbprint="AB" * 20)],
+            f"over HTTP the server has no CA with the thumbprint {THUMBPRINT}, which the profile wants",
+        ),
+        ([over_http(port=":8080")], "no probe from this host tells whether the server answers over HTTP"),
+    ],
+)
+def test_plain_http_is_planned_only_where_a_probe_proved_it(probes: list[dict[str, Any]], reason: str) -> None:
+    [left] = plan_of(evidence(probed("expired"), *probes, profiles=[profile()]), use_http=True)["skipped"]
+    assert left["reason"] == f"use_http: {PROFILE_PATH}: {reason}"
+
+
 def test_a_port_of_its_own() -> None:
     url = NDES.replace(".de/", ".de:8443/")
-    found = evidence(probed("expired", url=url), profiles=[profile(url)])
+    found = evidence(probed("expired", url=url), over_http(port=":8080"), profiles=[profile(url)])
     plan = plan_of(found, tls_event(Url=url), use_http=True, http_port=8080)
     assert plan["actions"][0]["module_args"] == {"urls": [url], "port": 8080}
 
@@ -302,8 +348,8 @@ def test_the_way_in_which_the_aik_service_is_not_reached_makes_no_difference() -
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pin": []}, "pin: there is no such setting; known are ca_thumbprint, chain_files, chain_server, http_port,"
-                      " isolated_network, pins, use_http"),
+        ({"pin": []}, "pin: there is no such setting; known are ca_thumbprint, chain, chain_files, chain_server,"
+                      " http_port, isolated_network, pins, use_http"),
         ({"pins": PIN}, "pins: must be a list, not str"),
         ({"pins": [5]}, "pins: must be a list of texts"),
         ({"pins": ["ab"]}, "pins: 'ab' is not a SHA-256 fingerprint, which has 64 hexadecimal digits"),

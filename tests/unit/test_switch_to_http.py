@@ -5,29 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.winpki.scep.plugins.action.switch_to_http import holds, http_url, target, told
+from ansible_collections.winpki.scep.plugins.action.switch_to_http import holds, target, told
 
 PATH = "/certsrv/mscep/mscep.dll/pkiclient.exe"
-
-
-@pytest.mark.parametrize(
-    ("url", "port", "new"),
-    [
-        (f"https://ndes01.lab.example{PATH}", None, f"http://ndes01.lab.example{PATH}"),
-        (f"HTTPS://NDES01.lab.example:443{PATH}?a=b", None, f"http://NDES01.lab.example{PATH}?a=b"),
-        (f"https://ndes01.lab.example:8443{PATH}", None, f"http://ndes01.lab.example{PATH}"),
-        (f"https://ndes01.lab.example:8443{PATH}", 8080, f"http://ndes01.lab.example:8080{PATH}"),
-        (f"https://ndes01.lab.example{PATH}", 80, f"http://ndes01.lab.example{PATH}"),
-        (f"https://[::1]:8443{PATH}", None, f"http://[::1]{PATH}"),
-        ("https://ndes01.lab.example", None, "http://ndes01.lab.example"),
-        # These are refused by the module, which is given them as they are.
-        (f"http://ndes01.lab.example{PATH}", 8080, f"http://ndes01.lab.example{PATH}"),
-        (f"https://anna:secret@ndes01.lab.example{PATH}", None, f"https://anna:secret@ndes01.lab.example{PATH}"),
-        ("ldap://ndes01", None, "ldap://ndes01"),
-    ],
-)
-def test_only_scheme_and_port_change(url: str, port: int | None, new: str) -> None:
-    assert http_url(url, port) == new
 
 
 @pytest.mark.parametrize(
