@@ -118,21 +118,53 @@ def processes(folder: Path) -> list[int]:
     return found
 
 
+def has_whole_stores(folder: Path) -> bool:
+    """Whether each file in the certificate stores can be read."""
+    try:
+        stores(folder)
+    except ValueError:
+        return False
+    return True
+
+
 def kill_processes(folder: Path) -> None:
-    """Ends the commands that run on a host, as a power cut does."""
-    for group in processes(folder):
+    """Ends the commands that run on a host, as a power cut does.
+
+    Not while the engine writes a certificate's file: Windows keeps it as a value of the registry, never half of it.
+    """
+    while groups := processes(folder):
+        send(groups, signal.SIGSTOP)
+        if all(is_stopped(group) for group in groups) and has_whole_stores(folder):
+            send(groups, signal.SIGKILL)
+            return
+        send(groups, signal.SIGCONT)
+        time.sleep(0.001)
+
+
+def send(groups: Iterable[int], number: signal.Signals) -> None:
+    """Sends a signal to process groups; one that has ended needs none."""
+    for group in groups:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signal.SIGKILL)
+            os.killpg(group, number)
 
 
-def wait_until_idle(folders: Iterable[Path], hurry: Callable[[], object] | None = None) -> None:
-    """Waits until no command runs on these hosts any more; ``hurry`` is called again and again meanwhile."""
+def is_stopped(process: int) -> bool:
+    """Whether each of a process's threads has come to a stop, or to its end."""
+    states = set()
+    for stat in Path(f"/proc/{process}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            states.add(stat.read_text("utf-8", "replace").rpartition(") ")[2][0])
+    return states <= {"T", "Z", "X"}
+
+
+def wait_until_idle(folders: Iterable[Path], hurry: Callable[[Path], None] | None = None) -> None:
+    """Waits until no command runs on these hosts any more; ``hurry`` is called with them meanwhile."""
     end = time.monotonic() + 300
     for folder in folders:
         while running := processes(folder):
             assert time.monotonic() < end, f"{folder.name} still runs {running}"
             if hurry is not None:
-                hurry()
+                hurry(folder)
             time.sleep(0.01)
 
 
@@ -163,7 +195,8 @@ class Killer:
         # A pause between two looks, so that the watch leaves the processor to what it watches.
         while self._moments and not self._stopped.wait(0.002):
             for folder, has_come in list(self._moments.items()):
-                if has_come(folder):
+                # A certificate that is half written is not there yet.
+                if has_whole_stores(folder) and has_come(folder):
                     kill_processes(folder)
                     self.killed.add(folder)
                     del self._moments[folder]
