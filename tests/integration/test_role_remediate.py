@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.aik_host import tasks
 from tests.integration.host_state import put_certificate, registry, snapshot, stores
 from tests.integration.profile_host import write_profile
 from tests.lab import programs, remediation_demo
@@ -70,8 +71,7 @@ def remedied(folder: Path) -> dict[str, Any]:
     """All that a remedy can change on a host, byte for byte; not what an enrolment leaves there."""
     files = {name: content for name, content in snapshot(folder).items() if "/root/" in name or "/ca/" in name}
     keys = {name: key["values"] for name, key in registry(folder).items() if name.endswith(("\\Install", "Enrollment"))}
-    tasks = folder / "tasks.json"
-    return {**files, "keys": keys, "tasks": tasks.read_bytes() if tasks.exists() else None}
+    return {**files, "keys": keys, "tasks": tasks(folder) if (folder / "tasks.json").exists() else None}
 
 
 @pytest.fixture

@@ -46,7 +46,8 @@ def steps(output: Path) -> list[Step]:
     plan = str(output / "plan.json")
     settings = {"remediate_plan_output": plan, "remediate_result_output": str(output / "result.json")}
     evidence = {"triage_evidence": True, "triage_output": str(output / "triage")}
-    apply = {**settings, **_WAIT, "scep_gate": "plan", "scep_plan": plan, "remediate_canary": CANARY}
+    gate = {"scep_gate": "plan", "scep_plan": plan, "remediate_canary": CANARY, "remediate_serial": "100%"}
+    apply = {**settings, **_WAIT, **gate}
     return [
         Step("1. Triage, with evidence: what fails, and why", "winpki.scep.triage", evidence),
         Step("2. Plan, in check mode: nothing is changed", "winpki.scep.remediate", settings, ("--check", "--diff")),
