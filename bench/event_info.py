@@ -17,7 +17,10 @@ EVENTS, MATCHING = 100_000, 1_000
 LIMIT = 1.3
 WHAT = f"{MATCHING:,} of {EVENTS:,} events"
 READ, FOLD = f"event_info: {WHAT}", f"event_info, group: {WHAT}"
-TASKS: dict[str, dict[str, Any]] = {READ: {"winpki.scep.event_info": {}}, FOLD: {"winpki.scep.event_info": {"group": True}}}
+TASKS: dict[str, dict[str, Any]] = {
+    READ: {"winpki.scep.event_info": {}},
+    FOLD: {"winpki.scep.event_info": {"group": True}},
+}
 _RETURNED = {READ: MATCHING, FOLD: 1}
 
 

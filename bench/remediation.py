@@ -56,7 +56,11 @@ def _parts(fleet: Fleet, work: Path) -> tuple[dict[str, float], int]:
         if done.exit_code:
             raise RuntimeError(f"{part} failed:\n{done.stdout}\n{done.stderr}")
 
-    apply: dict[str, Any] = {"scep_plan": "remediation/plan.json", "remediate_serial": "100%", "remediate_verify": False}
+    apply: dict[str, Any] = {
+        "scep_plan": "remediation/plan.json",
+        "remediate_serial": "100%",
+        "remediate_verify": False,
+    }
     run("check", "winpki.scep.remediate")
     run("apply", "winpki.scep.remediate", **apply)
     document = json.loads((work / "remediation" / "result.json").read_bytes())

@@ -42,7 +42,12 @@ def measure() -> list[Row]:
             "certificates": [ndes.trusted_root, ndes.intermediate],
             "pins": [pki.sha256(ndes.pki.root.certificate)],
         }
-        switch = {"profile_id": ID, "from_url": ndes.url(), "url": ndes.url("http"), "allow_port": ndes.site.port("http")}
+        switch = {
+            "profile_id": ID,
+            "from_url": ndes.url(),
+            "url": ndes.url("http"),
+            "allow_port": ndes.site.port("http"),
+        }
         tasks: dict[str, Any] = {
             TRUST: {"winpki.scep.trust_chain": chain},
             HTTP: {"winpki.scep.profile": switch},
