@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.integration.aik_host import tasks
-from tests.integration.host_state import snapshot, stores
+from tests.integration.host_state import UNDO, registry, snapshot, stores
 from tests.lab import wsman
 from tests.lab.engine import Runner
 from tests.lab.faults import Fault
 from tests.lab.fleet import Fleet, FleetHost
 from tests.lab.web import Handler, Request, Response
 
+PATIENCE = 240.0
+"""Seconds, on a machine that has much else to do."""
 SETTINGS = "settings"
 """A folder of the host, for the files that a change is made in."""
 
@@ -32,11 +34,14 @@ class Disturbance(NamedTuple):
         fault: counted from where it comes in.
         command: which command of the host it comes in with; 0: before the first.
         at_end: it comes in later, with the message that ends the command's input.
+        record: it comes in still later, with the first Receive; that waits until an undo record of the host has this
+            state.
     """
 
     fault: Fault
     command: int
     at_end: bool = False
+    record: str | None = None
 
 
 class DisturbedFleet(Fleet):
@@ -61,18 +66,42 @@ class DisturbedFleet(Fleet):
         if disturbance is None or disturbance.command == 0:
             return handler
         commands: list[str] = []
+        injected: list[str] = []
 
         def disturbed(request: Request) -> Response:
             message = wsman.parse(request.body)
-            is_command = message.action == wsman.COMMAND
-            commands.extend([message.message_id] * is_command)
-            if len(commands) == disturbance.command:
-                ends = message.action == wsman.SEND and wsman.sent_input(message.body)[2]
-                if ends if disturbance.at_end else is_command:
-                    self.inject(host.name, disturbance.fault)
+            commands.extend([message.message_id] * (message.action == wsman.COMMAND))
+            if len(commands) == disturbance.command and not injected and comes_in(message, disturbance):
+                if disturbance.record is not None:
+                    wait_for_record(host.folder, disturbance.record)
+                injected.append(message.message_id)
+                self.inject(host.name, disturbance.fault)
             return handler(request)
 
         return disturbed
+
+
+def comes_in(message: wsman.Request, disturbance: Disturbance) -> bool:
+    """Whether a message of the right command is the one that a disturbance comes in with."""
+    if disturbance.record is not None:
+        return message.action == wsman.RECEIVE
+    if disturbance.at_end:
+        return message.action == wsman.SEND and wsman.sent_input(message.body)[2]
+    return message.action == wsman.COMMAND
+
+
+def record_states(folder: Path) -> list[str]:
+    """The states of a host's undo records, also while one is just being made."""
+    records = [key["values"] for name, key in registry(folder).items() if name.startswith(UNDO) and key.get("values")]
+    return [json.loads(values["Record"]["data"])["state"] for values in records if "Record" in values]
+
+
+def wait_for_record(folder: Path, state: str) -> None:
+    """Waits until an undo record of a host has a state."""
+    end = time.monotonic() + PATIENCE
+    while state not in record_states(folder):
+        assert time.monotonic() < end, f"{folder.name} has no undo record that is {state}"
+        time.sleep(0.01)
 
 
 def clone(template: FleetHost, name: str, **variables: Any) -> FleetHost:
@@ -159,7 +188,7 @@ def is_stopped(process: int) -> bool:
 
 def wait_until_idle(folders: Iterable[Path], hurry: Callable[[Path], None] | None = None) -> None:
     """Waits until no command runs on these hosts any more; ``hurry`` is called with them meanwhile."""
-    end = time.monotonic() + 300
+    end = time.monotonic() + PATIENCE
     for folder in folders:
         while running := processes(folder):
             assert time.monotonic() < end, f"{folder.name} still runs {running}"

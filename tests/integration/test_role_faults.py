@@ -13,7 +13,16 @@ from typing import Any, NamedTuple
 import pytest
 from ansible.release import __version__
 
-from tests.integration.fault_host import Disturbance, DisturbedFleet, clone, exact, is_untouched, state, wait_until_idle
+from tests.integration.fault_host import (
+    Disturbance,
+    DisturbedFleet,
+    clone,
+    exact,
+    is_untouched,
+    record_states,
+    state,
+    wait_until_idle,
+)
 from tests.integration.fault_remedy import (
     DISABLE_AIK,
     ROLLBACK,
@@ -68,13 +77,13 @@ class Case(NamedTuple):
     variables: dict[str, int]
 
 
-def case(kind: Kind, message: str, command: int) -> Case:
+def case(kind: Kind, message: str, command: int, record: str) -> Case:
     """A fault at one message of the command that writes.
 
-    Send1 is the first part of its input and Send2 the last; Receive2 is the message after the output.
+    Send1 is the first part of its input and Send2 the last; Receive2 is the first that comes after the change.
     """
     operation = message.rstrip("12")
-    fault = Fault(kind, operation, nth=2 if message == "Receive2" else 1)
+    fault = Fault(kind, operation)
     variables, status, ends = PATIENT, FAILED, OLD
     if kind == "delay" or message == "Delete" or (kind, message, RETRIES_QUOTA) == ("quota", "Command", True):
         # Nothing of the result is lost.
@@ -90,19 +99,17 @@ def case(kind: Kind, message: str, command: int) -> Case:
     elif operation == "Send":
         # The command waits for the rest of its input, and Ansible waits as long as one operation may take.
         variables = IMPATIENT
-    elif message == "Receive1" and kind in NOT_DONE:
-        # The command has just begun, and Ansible ends it.
+    elif message == "Receive1":
+        # Ansible ends the command, which has just begun; or gone on, until it has brought some output, if not all.
         ends = ANY
-    elif message == "Receive2":
-        # The first answer may have brought the end too.
-        status, ends = (*FAILED, *OK), NEW
-    elif operation in ("Receive", "Signal"):
+    elif message in ("Receive2", "Signal"):
         ends = NEW
     started = 0 if message == "Create" else command
-    return Case(f"{kind}-{message}", Disturbance(fault, started, message == "Send2"), status, ends, variables)
+    made = record if message == "Receive2" else None
+    return Case(f"{kind}-{message}", Disturbance(fault, started, message == "Send2", made), status, ends, variables)
 
 
-def cases(number: int, command: int) -> list[Case]:
+def cases(number: int, command: int, record: str) -> list[Case]:
     """The faults of one role: over the four roles, every one that differs in what the host or the client does.
 
     Each role meets a fault at every message, and between them the roles meet all six kinds at each message that comes
@@ -114,14 +121,14 @@ def cases(number: int, command: int) -> list[Case]:
     # Nobody knows how far the host is when Ansible gives up.
     found = [Case("silence", Disturbance(silence, command), FAILED, ANY, DEAF)]
     for place, message in enumerate(("Create", "Command", "Send1", "Send2", "Receive1")):
-        found.append(case(NOT_DONE[(number + place) % 4], message, command))
+        found.append(case(NOT_DONE[(number + place) % 4], message, command, record))
         # In the roles that have a command before, each further host costs another one.
         if command == 1 or message not in ("Command", "Send1"):
-            found.append(case(UNHEARD[(number // 2 + place) % 2], message, command))
+            found.append(case(UNHEARD[(number // 2 + place) % 2], message, command, record))
     for place, message in enumerate(("Receive2", "Signal", "Delete")):
-        found.append(case((*NOT_DONE, *UNHEARD)[(number + 2 * place) % 6], message, command))
+        found.append(case((*NOT_DONE, *UNHEARD)[(number + 2 * place) % 6], message, command, record))
     if command == 1:
-        found.append(case("delay", ("Send1", "Signal")[number // 2], command))
+        found.append(case("delay", ("Send1", "Signal")[number // 2], command, record))
     hang = Fault("hang", "Receive", times=2)
     return [*found, Case("hang", Disturbance(hang, command), OK, NEW, IMPATIENT)]
 
@@ -148,7 +155,7 @@ def remedy_of(role: str, trust: Remedy) -> Remedy:
 
 
 def test_the_roles_have_every_kind_of_fault_between_them() -> None:
-    met = {one.host for number, command in enumerate((1, 2, 1, 2)) for one in cases(number, command)}
+    met = {one.host for number, command in enumerate((1, 2, 1, 2)) for one in cases(number, command, "done")}
     for message in ("Create", "Command", "Send1", "Send2", "Receive1"):
         assert {f"{kind}-{message}" for kind in (*NOT_DONE, *UNHEARD)} <= met, message
     for message in ("Receive2", "Signal", "Delete"):
@@ -163,7 +170,8 @@ def test_fault_at_every_message(
     first = clone(template, f"FIRST-{role}")
     if role == "rollback":
         change(trust, lab.start(first).inventory_path)
-    wanted = cases(ROLES.index(role), remedy.command)
+    made = "undone" if role == "rollback" else "done"
+    wanted = cases(ROLES.index(role), remedy.command, made)
     hosts = {one.host: clone(first, one.host, **one.variables) for one in wanted}
     disturbances = {one.host: one.disturbance for one in wanted}
     with DisturbedFleet(list(hosts.values()), engine, tmp_path / "fleet", disturbances) as fleet:
@@ -174,16 +182,17 @@ def test_fault_at_every_message(
         assert new != old
         endings = {name: ending(host.folder, old, new) for name, host in hosts.items()}
         for one in wanted:
-            # A second Receive is not sent where the first has brought all.
-            assert fleet.met_faults(one.host) or one.host.endswith("Receive2"), one.host
+            assert fleet.met_faults(one.host), one.host
             assert endings[one.host] in one.ends, (one.host, endings[one.host])
             check_what_is_said(done.of(one.host, remedy.task), one, endings[one.host], remedy)
             check_records(undo_records(hosts[one.host].folder), role, endings[one.host])
             fleet.clear_faults(one.host)
 
         repeated = to_repeat(hosts, first.folder, endings)
+        # A change that an interrupted run took back may have yet to be marked as undone, and counts until then.
+        left = [name for name in repeated if role == "rollback" and record_states(hosts[name].folder) != ["undone"]]
+        changed = [name for name in repeated if endings[name] != "new" or name in left]
         again = run(remedy, fleet.inventory_path, repeated)
-        changed = [name for name in repeated if endings[name] != "new"]
         assert {name: again.of(name, remedy.task).result["changed"] for name in repeated} == {
             name: name in changed for name in repeated
         }
