@@ -52,7 +52,7 @@ demo-remediate: .venv/.ready $(LINKED)
 
 test: .venv/.ready .venv-oldest/.ready $(LINKED)
 	.venv/bin/python -m pytest $(IN_PARALLEL) $(LINKED_ALREADY) tests
-	.venv-oldest/bin/python -m pytest $(IN_PARALLEL) -m 'not whole_fleet' tests/integration
+	.venv-oldest/bin/python -m pytest $(IN_PARALLEL) -m 'not long' tests/integration
 
 lint: .venv-lint/.ready $(LINKED)
 	tests/lint.sh

@@ -162,7 +162,10 @@ def test_the_roles_have_every_kind_of_fault_between_them() -> None:
         assert len([name for name in met if name.endswith(message) and not name.startswith("delay")]) == 4
 
 
-@pytest.mark.parametrize("role", ROLES)
+# disable_aik, the quickest, stands for the others with the oldest ansible-core.
+@pytest.mark.parametrize(
+    "role", [pytest.param(role, marks=pytest.mark.long if role != "disable_aik" else ()) for role in ROLES]
+)
 def test_fault_at_every_message(
     role: str, lab: Lab, engine: Engine, template: FleetHost, trust: Remedy, tmp_path: Path
 ) -> None:

@@ -83,7 +83,7 @@ def mixed(engine: Engine, tmp_path: Path) -> Iterator[Fleet]:
         pytest.skip(f"the sites cannot be served: {error}")
 
 
-@pytest.mark.whole_fleet
+@pytest.mark.long
 def test_mixed_fleet(mixed: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each host gets the remedy that fits and none that does not: in check mode, applied, again, taken back.
 
