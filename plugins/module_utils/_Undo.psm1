@@ -230,6 +230,8 @@ Function Read-UndoKey {
     $key = $Undo.OpenSubKey($ChangeId)
     if ($null -eq $key) { return }
     try {
+        # Cut off before the record was in it, and so before the change: there is nothing to undo.
+        if ($key.ValueCount -eq 0) { return }
         $json = $key.GetValue('Record', $null, [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames)
     }
     finally {

@@ -127,6 +127,12 @@ def test_a_damaged_record_is_told_not_lost(host: UtilityHost, text: str, reason:
     assert message == f"{error} It cannot be undone with it."
 
 
+def test_a_key_that_was_cut_off_before_its_record_is_none(host: UtilityHost) -> None:
+    """The record is written before the change, so nothing was changed, and nothing can stand in a rollback's way."""
+    set_key(host.folder, f"{UNDO}\\20250101T000000Z-00000000")
+    assert host.run(", @(Get-ScepUndoRecord)") == []
+
+
 MALFORMED = (
     "This is not a change id: it has the form YYYYMMDDTHHMMSSZ-xxxxxxxx, as in 20260131T080000Z-0a1b2c3d. "
     "undo_info lists those of a host."
