@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -55,7 +55,7 @@ def against_win_ping(
     return [_row(name, seconds[name], seconds[PING], limit) for name in tasks]
 
 
-def not_measured(names: Mapping[str, Any], limit: float, error: Exception) -> list[Row]:
+def not_measured(names: Iterable[str], limit: float, error: Exception) -> list[Row]:
     """Returns the rows of a machine on which nothing can be measured."""
     return [Row(name, f"not measured: {error}", f"{limit} x {PING}") for name in names]
 

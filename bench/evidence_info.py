@@ -29,7 +29,7 @@ def measure() -> list[Row]:
     try:
         engine = find_engine()
     except EngineNotFoundError as error:
-        return not_measured({WHAT: None}, LIMIT, error)
+        return not_measured([WHAT], LIMIT, error)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         lab = stack.enter_context(Lab(Path(folder), engine))

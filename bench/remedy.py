@@ -28,7 +28,7 @@ def measure() -> list[Row]:
     try:
         engine = find_engine()
     except EngineNotFoundError as error:
-        return not_measured(dict.fromkeys((TRUST, HTTP, DISABLE)), LIMIT, error)
+        return not_measured((TRUST, HTTP, DISABLE), LIMIT, error)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         lab = stack.enter_context(Lab(Path(folder), engine))

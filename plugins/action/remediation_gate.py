@@ -28,7 +28,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import (
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_text import render_gate
 from ansible_collections.winpki.scep.plugins.plugin_utils.play import OptionError, read_rules, registered, version
 from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, build_report
-from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import WriteError, to_json, write_files
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import WriteError, write_json
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
 
 _SPEC = {
@@ -41,6 +41,7 @@ _SPEC = {
     "output": {"type": "path", "default": "remediation/plan.json"},
     "max_age": {"type": "int", "default": 86400},
 }
+_BATCH = "ansible_play_batch"
 
 
 class ActionModule(ActionBase):
@@ -71,15 +72,14 @@ class ActionModule(ActionBase):
         plan = _read(args["plan"], addresses, now, args["max_age"]) if args["plan"] and gate != "none" else None
         if needs_plan(gate, plan, check_mode=check_mode):
             raise OptionError("plan", "the gate is plan, so an apply run needs the plan that an earlier run wrote")
-        batch = task_vars["ansible_play_batch"]
         report = build_report(
-            results=registered(args["result"], task_vars, batch),
-            evidence=registered(args["evidence"], task_vars, batch),
+            results=registered(args["result"], task_vars, _BATCH),
+            evidence=registered(args["evidence"], task_vars, _BATCH),
             rules=read_rules(args["rules"], self._loader),
             generator=f"winpki.scep {version()}",
             now=now,
         )
-        fresh = self._plans(report, registered(args["settings"], task_vars, batch))
+        fresh = self._plans(report, registered(args["settings"], task_vars, _BATCH))
         decisions = [decide(gate, plan, one, check_mode=check_mode) for one in fresh]
         written: str | None = None
         if check_mode and plan is None:
@@ -90,8 +90,7 @@ class ActionModule(ActionBase):
                 created=report["generated"],
                 max_age_seconds=args["max_age"],
             )
-            output = Path(args["output"])
-            written = write_files(str(output.parent), {output.name: to_json(document)})[output.name]
+            written = write_json(args["output"], document)
         # Goes through the queue to Ansible's main process, so it is plain text in the order of the tasks.
         Display().display(f"\n{render_gate(fresh, decisions, report['hosts'], plan, written)}\n")
         return {

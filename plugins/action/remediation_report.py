@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.winpki.scep.plugins.plugin_utils.play import registered, version
+from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
+from ansible_collections.winpki.scep.plugins.plugin_utils.play import version
 from ansible_collections.winpki.scep.plugins.plugin_utils.remediation import HostOutcome, host_outcome, render_outcomes
-from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import WriteError, to_json, write_files
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import WriteError, write_json
 
 _SPEC = {
     "gate": {"type": "str", "required": True},
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
         if not outcomes:
             return {**result, **shown}
         try:
-            shown["written"] = None if self._task.check_mode else _write(Path(args["output"]), outcomes)
+            shown["written"] = None if self._task.check_mode else _write(args["output"], outcomes)
         except WriteError as error:
             shown |= {"failed": True, "msg": f"output: {error}"}
         # Goes through the queue to Ansible's main process, so it is plain text in the order of the tasks.
@@ -50,24 +50,23 @@ class ActionModule(ActionBase):
 
 def _outcomes(args: Mapping[str, Any], task_vars: Mapping[str, Any]) -> list[HostOutcome]:
     """Returns the outcomes of all hosts on which something was to be done so far, in this play and in those before."""
-    every = registered(args["gate"], task_vars, task_vars["groups"]["all"])
-    gates = {host: gate for host, gate in every.items() if gate}
-    by_role = {role: registered(name, task_vars, gates) for role, name in args["roles"].items()}
-    verified = registered(args["verified"], task_vars, gates)
     found = []
-    for host, gate in gates.items():
-        allowed = ((gate.get("hosts") or {}).get(host) or {}).get("allowed") or []
-        roles = {action["role"]: by_role[action["role"]][host] for action in allowed}
+    for host in task_vars["groups"]["all"]:
+        # Unlike the hosts' variables, what is registered holds no templates of ours, so it is not templated.
+        known = task_vars["hostvars"].raw_get(host)
+        # Each host of a batch has what the gate said of all: only its own part is looked at.
+        allowed = (((known.get(args["gate"]) or {}).get("hosts") or {}).get(host) or {}).get("allowed") or []
+        roles = {role: plain(known.get(args["roles"][role])) for role in (action["role"] for action in plain(allowed))}
         if roles:
-            found.append(host_outcome(host, roles, verified[host]))
+            found.append(host_outcome(host, roles, plain(known.get(args["verified"]))))
     return sorted(found, key=lambda one: (one["host"].casefold(), one["host"]))
 
 
-def _write(output: Path, outcomes: list[HostOutcome]) -> str:
+def _write(output: str, outcomes: list[HostOutcome]) -> str:
     document = {
         "schema": 1,
         "generator": f"winpki.scep {version()}",
         "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "hosts": outcomes,
     }
-    return write_files(str(output.parent), {output.name: to_json(document)})[output.name]
+    return write_json(output, document)

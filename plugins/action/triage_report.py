@@ -58,11 +58,9 @@ class ActionModule(ActionBase):
             if args["result"] is None and args["files"] is None:
                 check_folder(args["output"])
                 return {**result, "changed": False}
-            known = task_vars or {}
-            hosts = known["ansible_play_hosts_all"]
             report = build_report(
-                results=registered(args["result"], known, hosts) if args["result"] else {},
-                evidence=registered(args["evidence"], known, hosts) if args["evidence"] else {},
+                results=registered(args["result"], task_vars or {}) if args["result"] else {},
+                evidence=registered(args["evidence"], task_vars or {}) if args["evidence"] else {},
                 files=read_files(
                     args["files"] or [], [str(Path.cwd()), self._loader.get_basedir()], args["encoding"] or None
                 ),

@@ -4,6 +4,7 @@
 
 #AnsibleRequires -PowerShell ._Certificate
 #AnsibleRequires -PowerShell ._CertificateStore
+#AnsibleRequires -PowerShell ._Change
 
 # What speaks against trusting a certificate, or against taking one out of the stores. A refusal is an object with Reason
 # (a word) and Message (a sentence that says what is missing).
@@ -12,12 +13,6 @@ $script:Origins = @{
     group_policy = 'Group Policy'
     enterprise = 'Active Directory'
     third_party = "Windows' own list of third-party roots"
-}
-
-Function New-Refusal {
-    param ([string]$Reason, [string]$Message)
-
-    [PSCustomObject]@{ Reason = $Reason; Message = $Message }
 }
 
 Function ConvertTo-ScepPinSet {
@@ -91,17 +86,17 @@ Function Get-ChainRefusal {
     # The root is not trusted before it is added, so that it is not is no fault.
     $faults = @($chain.Status | Where-Object -FilterScript { $_ -notin @('UntrustedRoot', 'PartialChain') })
     if ('ExplicitDistrust' -in $faults) {
-        New-Refusal 'distrusted' "${name}: Windows explicitly distrusts it or a CA above it, so adding it would not help."
+        New-ScepRefusal 'distrusted' "${name}: Windows explicitly distrusts it or a CA above it, so adding it would not help."
     }
     elseif ($faults.Count -gt 0) {
-        New-Refusal 'chain_invalid' "${name}: its chain up to $lastName is not valid ($($faults -join ', '))."
+        New-ScepRefusal 'chain_invalid' "${name}: its chain up to $lastName is not valid ($($faults -join ', '))."
     }
     elseif ('PartialChain' -in $chain.Status) {
         $missing = ConvertTo-ScepPrintable -Text $last.Issuer
-        New-Refusal 'chain_incomplete' "${name}: the certificate of its issuer $missing is missing: add it to certificates."
+        New-ScepRefusal 'chain_incomplete' "${name}: the certificate of its issuer $missing is missing: add it to certificates."
     }
     elseif (-not (Test-ChainEnd -Element $chain.Elements -Known $Known -Pin $Pin)) {
-        New-Refusal 'chain_incomplete' (
+        New-ScepRefusal 'chain_incomplete' (
             "${name}: its chain ends at $lastName, which is neither a pinned root among certificates nor " +
             'trusted on this host already: add that root to certificates and its SHA-256 to pins.')
     }
@@ -130,24 +125,24 @@ Function Get-ScepTrustRefusal {
         $name = $one.Name
         $fact = $one.Fact
         if (-not $fact.is_ca -or -not (Test-SigningUsage -Certificate $one.Certificate)) {
-            New-Refusal 'not_a_ca' (
+            New-ScepRefusal 'not_a_ca' (
                 "$name is not a CA certificate (basic constraints with CA true, key usage with certificate signing if " +
                 'there is one): a leaf is never trusted as such; give the CA certificates above it.')
         }
         elseif ($one.Certificate.NotAfter.ToUniversalTime() -lt $now) {
-            New-Refusal 'expired' "$name expired at $($fact.not_after); this host's clock says $clock."
+            New-ScepRefusal 'expired' "$name expired at $($fact.not_after); this host's clock says $clock."
         }
         elseif ($one.Certificate.NotBefore.ToUniversalTime() -gt $now) {
-            New-Refusal 'not_yet_valid' "$name is not valid before $($fact.not_before); this host's clock says $clock."
+            New-ScepRefusal 'not_yet_valid' "$name is not valid before $($fact.not_before); this host's clock says $clock."
         }
         elseif ((Test-ScepStoreCertificate -Store 'Disallowed' -Certificate $one.Certificate) -or
             @(Get-ScepStoreSource -Store 'Disallowed' -Thumbprint $fact.thumbprint).Count -gt 0) {
-            New-Refusal 'distrusted' (
+            New-ScepRefusal 'distrusted' (
                 "$name is in LocalMachine\Disallowed, so Windows would not trust it: take it out there first, if that " +
                 'is right.')
         }
         elseif ($fact.self_signed -and -not $Pin.ContainsKey($fact.sha256)) {
-            New-Refusal 'root_not_pinned' (
+            New-ScepRefusal 'root_not_pinned' (
                 "$name is a root whose SHA-256 is not in pins: check $($fact.sha256) with whoever runs that CA, " +
                 'over another way than the one the certificate came by, and add it.')
         }
@@ -170,7 +165,7 @@ Function Get-ScepRemovalRefusal {
     foreach ($one in $Step) {
         if (-not $one.Present -or $one.Wanted -or $one.Sources.Count -eq 0) { continue }
         $from = foreach ($source in $one.Sources) { $script:Origins[$source] }
-        New-Refusal 'managed_elsewhere' (
+        New-ScepRefusal 'managed_elsewhere' (
             "$($one.Name) also comes from $(@($from) -join ' and ') and would stay in LocalMachine\$($one.Store): " +
             'remove it there.')
     }
@@ -203,7 +198,7 @@ Function Get-ScepForeignRefusal {
     }
     foreach ($one in $Step) {
         if ($one.Present -and -not $own.ContainsKey(('{0}/{1}' -f $one.Store, $one.Fact.sha256))) {
-            New-Refusal 'not_added_here' (
+            New-ScepRefusal 'not_added_here' (
                 "$($one.Name) is in LocalMachine\$($one.Store), but no undo record says that this module added it: " +
                 'remove it by hand if nothing else needs it.')
         }
@@ -244,7 +239,7 @@ Function Get-ScepLaterRefusal {
             }
         )
         if ($shared.Count -gt 0) {
-            New-Refusal 'used_by_later_change' (
+            New-ScepRefusal 'used_by_later_change' (
                 "The later change $($one['change_id']) rests on $($shared[0]) as well: undo that one first.")
         }
     }

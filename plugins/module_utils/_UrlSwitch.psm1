@@ -2,43 +2,38 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+#AnsibleRequires -PowerShell ._Change
 #AnsibleRequires -PowerShell ._Endpoint
 #AnsibleRequires -PowerShell ._ScepUrl
 
 # When a SCEP URL may change its scheme: the rules, and the proof that a server answers over HTTP as the CA that is expected.
 # A refusal is an object with Reason (a word) and Message (a sentence); nothing is emitted where there is none.
 
-Function New-Refusal {
-    param ([string]$Reason, [string]$Message)
-
-    [PSCustomObject]@{ Reason = $Reason; Message = $Message }
-}
-
 # A rule that holds for one URL alone.
 Function Get-UrlRefusal {
     param ([string]$Option, $Read)
 
     if ((Hide-ScepUrlSecret -Url $Read.Url) -cne $Read.Url) {
-        return New-Refusal -Reason 'secret_in_url' -Message (
+        return New-ScepRefusal -Reason 'secret_in_url' -Message (
             "$Option has a user name, a password or a challenge in it, which would be kept in the undo record: change it by hand.")
     }
     if ($null -eq $Read.Scheme) {
-        return New-Refusal -Reason 'bad_url' -Message (
+        return New-ScepRefusal -Reason 'bad_url' -Message (
             "$Option is not a plain URL: it has to be http:// or https://, an ASCII host name (xn-- for others) and a path, without " +
             'user name, fragment or spaces.')
     }
     if ($Read.InAikDomain) {
-        return New-Refusal -Reason 'aik_service' -Message "$Option is a URL of Microsoft's AIK service, which there is over HTTPS only."
+        return New-ScepRefusal -Reason 'aik_service' -Message "$Option is a URL of Microsoft's AIK service, which there is over HTTPS only."
     }
     if ($Read.IsAdminPage) {
-        return New-Refusal -Reason 'admin_page' -Message (
+        return New-ScepRefusal -Reason 'admin_page' -Message (
             "$Option leads to mscep_admin, the page that hands out passwords: over HTTP anyone on the way could read them.")
     }
     if ($Read.Kind -ne 'ndes') {
-        return New-Refusal -Reason 'not_ndes' -Message "$Option is not a URL of NDES (a path with /certsrv/mscep/), and no other is switched."
+        return New-ScepRefusal -Reason 'not_ndes' -Message "$Option is not a URL of NDES (a path with /certsrv/mscep/), and no other is switched."
     }
     if ($Read.Path -match '[^A-Za-z0-9._~!$&()*+=:@/-]|//') {
-        return New-Refusal -Reason 'bad_url' -Message "$Option has escapes or empty parts in its path, so where it leads is not certain."
+        return New-ScepRefusal -Reason 'bad_url' -Message "$Option has escapes or empty parts in its path, so where it leads is not certain."
     }
 }
 
@@ -60,15 +55,15 @@ Function Get-ScepSwitchRefusal {
         if ($null -ne $refusal) { return $refusal }
     }
     if ($From.Scheme -eq $To.Scheme) {
-        return New-Refusal -Reason 'not_a_switch' -Message "url and from_url both begin with $($To.Scheme)://: only the scheme is switched."
+        return New-ScepRefusal -Reason 'not_a_switch' -Message "url and from_url both begin with $($To.Scheme)://: only the scheme is switched."
     }
     if ($From.Host -cne $To.Host -or ($From.Path + $From.Query) -cne ($To.Path + $To.Query)) {
-        return New-Refusal -Reason 'not_a_switch' -Message (
+        return New-ScepRefusal -Reason 'not_a_switch' -Message (
             'url and from_url differ in more than the scheme: host, path and query have to be the same, to the letter in path and query.')
     }
     $usual = @{ http = 80; https = 443 }
     if (($From.Port -ne $usual[$From.Scheme] -or $To.Port -ne $usual[$To.Scheme]) -and $To.Port -ne $AllowPort) {
-        return New-Refusal -Reason 'port_not_allowed' -Message (
+        return New-ScepRefusal -Reason 'port_not_allowed' -Message (
             "from_url has port $($From.Port) and url port $($To.Port): where one is not the scheme's own, set allow_port to $($To.Port) " +
             'if NDES answers there.')
     }
@@ -109,13 +104,13 @@ Function Get-ScepHttpProof {
     $refusal = $null
     # A clock that is off is the last thing that is looked at, and is nothing to do with HTTP.
     if (-not $answer.ok -and $answer.failure -ne 'clock_skew') {
-        $refusal = New-Refusal -Reason 'http_not_proven' -Message "$Url does not answer this host as an NDES: $($answer.detail)"
+        $refusal = New-ScepRefusal -Reason 'http_not_proven' -Message "$Url does not answer this host as an NDES: $($answer.detail)"
     }
     elseif ($null -eq $answer.ca_caps -or $answer.ca_caps.Count -eq 0) {
-        $refusal = New-Refusal -Reason 'http_not_proven' -Message "$Url answers GetCACaps with no capabilities, so it is no NDES that works."
+        $refusal = New-ScepRefusal -Reason 'http_not_proven' -Message "$Url answers GetCACaps with no capabilities, so it is no NDES that works."
     }
     elseif ($Thumbprint -notin $served) {
-        $refusal = New-Refusal -Reason 'ca_thumbprint_mismatch' -Message (
+        $refusal = New-ScepRefusal -Reason 'ca_thumbprint_mismatch' -Message (
             "$Url answers GetCACert with $($served -join ', '), and none of these is the CA $Thumbprint that the client expects: " +
             'find out whether that is another CA, or somebody on the way.')
     }

@@ -12,7 +12,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import PlanDocument
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import HostRow
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import WIDTH
-from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import plural, squeeze, table, visible, wrap
+from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import plural, short_list, squeeze, visible, wrap
 
 _ROWS = 10
 _REASON = 240
@@ -57,6 +57,4 @@ def render_gate(
 def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return []
-    shown = table([""] * len(rows[0]), rows[:_ROWS], WIDTH - 2, shrink=(0,))[1:]
-    more = [f"and {len(rows) - _ROWS:,} more"] if len(rows) > _ROWS else []
-    return [title, *(f"  {line}".rstrip() for line in (*shown, *more)), ""]
+    return [title, *short_list(rows, _ROWS, WIDTH), ""]

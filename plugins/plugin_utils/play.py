@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class OptionError(Exception):
         super().__init__(f"{option}: {reason}")
 
 
-def registered(name: str, task_vars: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, Any]:
-    """Returns what each of ``hosts`` has registered as ``name``, None for a host without.
+def registered(name: str, task_vars: Mapping[str, Any], hosts: str = "ansible_play_hosts_all") -> dict[str, Any]:
+    """Returns what each host of the play registered as ``name``, None for a host without.
 
     ``raw_get`` leaves out the templating of all variables of all hosts; results hold no templates of ours, and what
     looks like one came from an event and has to stay as it is.
@@ -41,10 +41,10 @@ def registered(name: str, task_vars: Mapping[str, Any], hosts: Iterable[str]) ->
     Args:
         name: the variable.
         task_vars: of the action.
-        hosts: inventory names.
+        hosts: the magic variable that lists the hosts.
     """
     hostvars = task_vars["hostvars"]
-    return {host: plain(hostvars.raw_get(host).get(name)) for host in hosts}
+    return {host: plain(hostvars.raw_get(host).get(name)) for host in task_vars[hosts]}
 
 
 def read_rules(given: Any, loader: Any) -> Rules:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import WIDTH
-from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import plural, squeeze, table, visible, wrap
+from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import plural, short_list, squeeze, visible, wrap
 
 Outcome = Literal["failed", "not_done", "open", "unverified", "quiet", "succeeded"]
 Result = Mapping[str, Any]
@@ -115,8 +115,9 @@ def render_outcomes(outcomes: Sequence[HostOutcome], written: str | None) -> str
     lines = ["SCEP remediation, what came of it", "=" * WIDTH, *wrap(f"{plural(len(outcomes), 'host')}: {said}", WIDTH)]
     for outcome, (title, _words) in _TITLES.items():
         hosts = [one for one in outcomes if one["outcome"] == outcome]
-        if hosts:
-            lines += ["", f"{title}", *_section(hosts)]
+        rows = [(one["host"], _roles(one["changes"]), squeeze(one["detail"], _DETAIL)) for one in hosts]
+        if rows:
+            lines += ["", title, *short_list(rows, _ROWS, WIDTH)]
     again = min((one["look_again"] for one in outcomes if one["look_again"]), default=None)
     if again:
         lines += ["", f"Look again with winpki.scep.verify from {visible(again)}"]
@@ -125,13 +126,6 @@ def render_outcomes(outcomes: Sequence[HostOutcome], written: str | None) -> str
     if written:
         lines += ["", "Result", f"  {visible(written)}"]
     return "\n".join(lines)
-
-
-def _section(hosts: Sequence[HostOutcome]) -> Iterable[str]:
-    rows = [(one["host"], _roles(one["changes"]), squeeze(one["detail"], _DETAIL)) for one in hosts[:_ROWS]]
-    shown = table([""] * 3, rows, WIDTH - 2, shrink=(0,))[1:]
-    more = [f"and {len(hosts) - _ROWS:,} more"] if len(hosts) > _ROWS else []
-    return (f"  {line}".rstrip() for line in (*shown, *more))
 
 
 def _roles(changes: Sequence[Change]) -> str:

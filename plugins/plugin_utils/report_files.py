@@ -148,6 +148,16 @@ def write_files(folder: str, files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: str(target / name) for name in files}
 
 
+def write_json(path: str, document: object) -> str:
+    """Writes ``document`` to ``path`` as write_files does, and returns the absolute path.
+
+    Raises:
+        WriteError: as write_files.
+    """
+    target = Path(path)
+    return write_files(str(target.parent), {target.name: to_json(document)})[target.name]
+
+
 def _write_beside(path: Path, content: bytes) -> Path:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     beside = Path(name)

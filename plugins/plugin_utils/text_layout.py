@@ -136,6 +136,20 @@ def table(
     return lines
 
 
+def short_list(rows: Sequence[Sequence[str]], most: int, width: int) -> list[str]:
+    """Returns the first ``most`` rows, indented, in aligned columns without names, and a line that says how many more.
+
+    Args:
+        rows: the cells, at least one row; the first column is cut where they are too wide, the last is wrapped.
+        most: how many rows are shown.
+        width: columns of the terminal.
+    """
+    indent = "  "
+    shown = table([""] * len(rows[0]), rows[:most], width - len(indent), shrink=(0,))[1:]
+    more = [f"and {len(rows) - most:,} more"] if len(rows) > most else []
+    return [f"{indent}{line}".rstrip() for line in (*shown, *more)]
+
+
 def _line(row: Sequence[str], widths: Sequence[int], right: Collection[int]) -> str:
     line = _GAP.join(
         pad(cut(cell, width), width, right=index in right)

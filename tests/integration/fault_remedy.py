@@ -62,6 +62,11 @@ def trust_remedy(host: FleetHost, inventory: Path) -> Remedy:
     return Remedy("trust_ndes_chain", task, 1, ("--start-at-task", task), found)
 
 
+def remedy_of(role: str, trust: Remedy) -> Remedy:
+    """The remedy of a role, where ``trust`` is that of trust_ndes_chain."""
+    return {"trust_ndes_chain": trust, "use_http": USE_HTTP, "disable_aik": DISABLE_AIK, "rollback": ROLLBACK}[role]
+
+
 def patient(lab: Lab, ndes: Ndes, name: str) -> FleetHost:
     """A host that every role has something to change on, with a trusted certificate and a setting that stay."""
     chain = lab.folder / "chain.pem"

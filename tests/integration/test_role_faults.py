@@ -24,13 +24,12 @@ from tests.integration.fault_host import (
     wait_until_idle,
 )
 from tests.integration.fault_remedy import (
-    DISABLE_AIK,
     ROLLBACK,
     TIMEOUT,
-    USE_HTTP,
     Remedy,
     change,
     patient,
+    remedy_of,
     trust_remedy,
 )
 from tests.integration.host_state import undo_records
@@ -150,10 +149,6 @@ def trust(lab: Lab, template: FleetHost) -> Remedy:
     return trust_remedy(host, lab.start(host).inventory_path)
 
 
-def remedy_of(role: str, trust: Remedy) -> Remedy:
-    return {"trust_ndes_chain": trust, "use_http": USE_HTTP, "disable_aik": DISABLE_AIK, "rollback": ROLLBACK}[role]
-
-
 def test_the_roles_have_every_kind_of_fault_between_them() -> None:
     met = {one.host for number, command in enumerate((1, 2, 1, 2)) for one in cases(number, command, "done")}
     for message in ("Create", "Command", "Send1", "Send2", "Receive1"):
@@ -169,7 +164,7 @@ def test_the_roles_have_every_kind_of_fault_between_them() -> None:
 def test_fault_at_every_message(
     role: str, lab: Lab, engine: Engine, template: FleetHost, trust: Remedy, tmp_path: Path
 ) -> None:
-    remedy = {"trust_ndes_chain": trust, "use_http": USE_HTTP, "disable_aik": DISABLE_AIK, "rollback": ROLLBACK}[role]
+    remedy = remedy_of(role, trust)
     first = clone(template, f"FIRST-{role}")
     if role == "rollback":
         change(trust, lab.start(first).inventory_path)

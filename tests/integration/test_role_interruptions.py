@@ -32,11 +32,11 @@ from tests.integration.fault_host import (
 from tests.integration.fault_remedy import (
     DISABLE_AIK,
     ROLLBACK,
-    USE_HTTP,
     Remedy,
     change,
     patient,
     patient_with_settings,
+    remedy_of,
     trust_remedy,
 )
 from tests.integration.profile_host import install_key, read_key
@@ -103,7 +103,7 @@ def check_parts(now: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -
 
 @pytest.mark.parametrize("role", MOMENTS)
 def test_killed_on_the_host(role: str, lab: Lab, template: FleetHost, trust: Remedy) -> None:
-    remedy = {"trust_ndes_chain": trust, "use_http": USE_HTTP, "disable_aik": DISABLE_AIK, "rollback": ROLLBACK}[role]
+    remedy = remedy_of(role, trust)
     first = clone(template, f"FIRST-{role}")
     if role == "rollback":
         change(trust, lab.start(first).inventory_path)
