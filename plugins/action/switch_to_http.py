@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import http_url
+from ansible_collections.winpki.scep.plugins.plugin_utils.host_module import run_module
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 from ansible_collections.winpki.scep.plugins.plugin_utils.verification import same_endpoint
 
@@ -40,7 +42,7 @@ class ActionModule(ActionBase):
         validate: Callable[..., tuple[Any, dict[str, Any]]] = self.validate_argument_spec
         args = plain(validate(argument_spec=_SPEC)[1])
         asked = {"files": args["files"], "registry_values": args["registry_values"]}
-        found: dict[str, Any] = self._execute_module("winpki.scep.profile_info", module_args=asked, task_vars=task_vars)
+        found = run_module(self._execute_module, "profile_info", asked, task_vars)
         if found.get("failed"):
             return {**result, **found}
         switches: list[dict[str, Any]] = []
@@ -71,13 +73,10 @@ class ActionModule(ActionBase):
     def _switch(self, arguments: Mapping[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Has one setting switched. A connection that fails keeps nobody from saying what became of the others."""
         try:
-            done: dict[str, Any] = self._execute_module(
-                "winpki.scep.profile", module_args=arguments, task_vars=task_vars
-            )
-        except Exception as error:  # connections let out the errors of their libraries, too
+            return run_module(self._execute_module, "profile", arguments, task_vars)
+        except AnsibleConnectionFailure as error:
             message = f"The connection failed, so it may be switched or not, run this again: {error}"
             return {"failed": True, "msg": message}
-        return done
 
 
 def holds(setting: Setting, url: str) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible_collections.winpki.scep.plugins.plugin_utils.host_module import run_module
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 
 MODULES = frozenset({"aik_task", "log_level", "profile", "trust_chain"})
@@ -38,7 +40,7 @@ class ActionModule(ActionBase):
                 "Say what to undo, in one way: give change_ids, or roles, or set all for all that was changed here."
             )
             return {**result, "failed": True, "msg": message}
-        found: dict[str, Any] = self._execute_module("winpki.scep.undo_info", module_args={}, task_vars=task_vars)
+        found = run_module(self._execute_module, "undo_info", {}, task_vars)
         if found.get("failed"):
             return {**result, **found}
         chosen = choose(found["records"], args["change_ids"], args["roles"])
@@ -71,10 +73,8 @@ class ActionModule(ActionBase):
             return
         arguments = {"undo": record["change_id"]}
         try:
-            done: dict[str, Any] = self._execute_module(
-                f"winpki.scep.{record['module']}", module_args=arguments, task_vars=task_vars
-            )
-        except Exception as error:  # connections let out the errors of their libraries, too
+            done = run_module(self._execute_module, record["module"], arguments, task_vars)
+        except AnsibleConnectionFailure as error:
             message = f"The connection failed, so it may be undone or not, run this again: {error}"
             outcome["kept"].append({**shown, "reason": "unreachable", "message": message})
             return

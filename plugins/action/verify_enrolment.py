@@ -13,6 +13,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, parse_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.host_module import run_module
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 from ansible_collections.winpki.scep.plugins.plugin_utils.verification import (
     Profile,
@@ -90,8 +91,7 @@ class ActionModule(ActionBase):
         return {**result, **shown, **_told(shown, required=args["required"])}
 
     def _module(self, name: str, **arguments: Any) -> dict[str, Any]:
-        done: dict[str, Any] = self._execute_module(f"winpki.scep.{name}", module_args=arguments, task_vars=self._vars)
-        return done
+        return run_module(self._execute_module, name, arguments, self._vars)
 
     def _start(self, urls: Sequence[str], profiles: Sequence[Profile], args: Mapping[str, Any]) -> list[Started]:
         """Starts what enrols at the URLs, each once, and returns what came of it."""

@@ -115,13 +115,30 @@ Function Copy-FileAccess {
     }
 }
 
+# One name for each file, so that what a process left that was killed is found again.
+Function Get-NewFilePath {
+    param ([string]$Path)
+
+    "$Path.winpki.scep.new"
+}
+
+Function Remove-ScepFileRemnant {
+    <#
+    .SYNOPSIS
+    Deletes the new file that a change left beside the old one because it was cut off. Where there is none, nothing happens.
+    #>
+    param ([Parameter(Mandatory = $true)][string]$Path)
+
+    [System.IO.File]::Delete((Get-NewFilePath -Path $Path))
+}
+
 Function Set-ScepFileContent {
     <#
     .SYNOPSIS
     Writes a file's bytes in place of those with this hash, in one step: by a new file beside it that takes its place.
     .DESCRIPTION
     Access rights, attributes and further streams are those of the old file. Throws a sentence where it can't be done, and
-    then the old file is as it was, with nothing beside it.
+    then the old file is as it was, with nothing beside it; also nothing that an earlier change left there.
     .PARAMETER Expected
     The SHA-256 of the bytes that are there now.
     #>
@@ -130,8 +147,9 @@ Function Set-ScepFileContent {
         [Parameter(Mandatory = $true)][string]$Expected
     )
 
-    $temporary = '{0}.{1}.new' -f $Path, [guid]::NewGuid().ToString('N').Substring(0, 8)
+    $temporary = Get-NewFilePath -Path $Path
     $made = $false
+    Remove-ScepFileRemnant -Path $Path
     try {
         [System.IO.File]::Open($temporary, 'CreateNew', 'Write', 'None').Dispose()
         $made = $true
@@ -168,7 +186,8 @@ Function Set-ScepFileContent {
 
 $export = @{
     Function = @(
-        'Get-ScepFileObstacle', 'Get-ScepSha256', 'Get-ScepTextSha256', 'Set-ScepFileContent', 'Set-ScepRegistryText'
+        'Get-ScepFileObstacle', 'Get-ScepSha256', 'Get-ScepTextSha256', 'Remove-ScepFileRemnant', 'Set-ScepFileContent',
+        'Set-ScepRegistryText'
     )
 }
 Export-ModuleMember @export

@@ -290,6 +290,7 @@ Function Undo-Change {
         # Undone by hand, or interrupted before it was done.
         Set-Outcome -Before $before -After $before
         if ($module.CheckMode) { return }
+        if ($target.Type -eq 'file') { Remove-ScepFileRemnant -Path $target.Path }
         $record['state'] = 'undone'
         Save-ScepUndoRecord -Record $record
         return

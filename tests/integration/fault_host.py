@@ -119,8 +119,7 @@ def state(folder: Path) -> dict[str, Any]:
     certificates = {f"{store}: {one}": True for store, found in stores(folder).items() for one in found}
     keys = json.loads(snapshot(folder)["registry"])
     values = {f"{key}\\{name}": value for key, held in keys.items() for name, value in held.items()}
-    # A process that is killed can leave what it was writing beside the file.
-    files = {path.name: path.read_bytes() for path in (folder / SETTINGS).glob("*") if path.suffix != ".new"}
+    files = {path.name: path.read_bytes() for path in (folder / SETTINGS).glob("*")}
     return {**certificates, **values, **tasks(folder)["tasks"], **files}
 
 

@@ -139,6 +139,25 @@ def test_an_interrupted_change_can_be_repeated_and_undone(host: ModuleHost, fold
     assert undo_records(host.folder) == [{**record, "state": "undone"}]
 
 
+def test_what_an_interrupted_change_left_beside_the_file_is_taken_away(host: ModuleHost, folder: Path) -> None:
+    file, remnant = folder / "scep.ini", folder / "scep.ini.winpki.scep.new"
+    file.write_text(HTTP)
+    remnant.write_text("part of a secr")
+    options = {"file": str(file), **TO_HTTPS}
+    host.one(options, check=True)
+    assert remnant.exists()
+    record = host.one(options)["undo"]
+    assert list(folder.iterdir()) == [file]
+    # Also where the change was cut off before the file was replaced, so that there is nothing to put back.
+    file.write_text(HTTP)
+    remnant.write_text("part of a secr")
+    write_record(host.folder, {**record, "state": "prepared"})
+    host.one({"undo": record["change_id"]}, check=True)
+    assert remnant.exists()
+    host.one({"undo": record["change_id"]})
+    assert (list(folder.iterdir()), file.read_text()) == ([file], HTTP)
+
+
 def test_a_damaged_record_writes_nothing(host: ModuleHost) -> None:
     write_profile(host.folder, HTTP, None)
     record = host.one(profile_options())["undo"]

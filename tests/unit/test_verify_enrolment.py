@@ -16,6 +16,8 @@ AIK_URL = "https://IFX-KeyId-18b1af70b93f991972f362556a9a3fbf4bb24e0d.microsofta
 AIK_TASK = "\\Microsoft\\Windows\\CertificateServicesClient\\AikCertEnrollTask"
 LOG = {"name": "Application", "enabled": True, "rolled_over": False}
 GONE = AnsibleConnectionFailure("timed out")
+LIBRARY = OSError("reset by peer")
+"""What a connection plugin lets out of the libraries below it."""
 ARGUMENTS = {"wait": 30.0, "interval": 10.0, "silent_urls": [], "log_level": 4}
 
 
@@ -31,13 +33,15 @@ class Host(ActionModule):
     """A host that answers as it is told, on a clock of its own."""
 
     def __init__(self, *answers: dict[str, Any] | Exception, check: bool = False) -> None:
+        self._vars = {"ansible_host": "client1"}
         self.__dict__["_task"] = SimpleNamespace(check_mode=check)
         self.__dict__["_display"] = SimpleNamespace(vvv=lambda _text: None)
         self.answers = list(answers)
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
-    def _module(self, name: str, **arguments: Any) -> dict[str, Any]:
-        self.asked.append((name, arguments))
+    def _execute_module(self, name: str, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        assert task_vars is self._vars
+        self.asked.append((name.removeprefix("winpki.scep."), module_args))
         found = self.answers.pop(0)
         if isinstance(found, Exception):
             raise found
@@ -62,7 +66,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     [
         ([answer(88)], {}, ["succeeded"], 0),
         ([answer(), answer(), answer(86)], {}, ["failed"], 20),
-        ([GONE, GONE, answer(88)], {}, ["succeeded"], 20),
+        ([GONE, LIBRARY, answer(88)], {}, ["succeeded"], 20),
         ([{"failed": True, "msg": "The log is denied."}, answer(88)], {}, ["succeeded"], 10),
         ([answer(88), GONE, GONE, GONE], {"urls": [URL, OTHER]}, ["succeeded", "open"], 30),
         ([answer(), answer()], {"wait": 5.0}, ["open"], 5),
@@ -99,6 +103,7 @@ USER = {"source": "mdm", "scope": "user", "id": "ScepUser", "path": "HKU\\S", "u
         ({"enrollment": {"started": False, "detail": "There is no program."}}, False, "There is no program."),
         ({"failed": True, "msg": "There is no such profile."}, False, "There is no such profile."),
         (GONE, False, "The connection failed, so it may be started or not: timed out"),
+        (LIBRARY, False, "The connection failed, so it may be started or not: OSError: reset by peer"),
     ],
 )
 def test_what_is_started(reply: Any, started: bool, detail: str) -> None:
