@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import http_url
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import ProfileEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.host_module import run_module
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 from ansible_collections.winpki.scep.plugins.plugin_utils.verification import same_endpoint
@@ -26,9 +27,6 @@ _SPEC = {
     "role": {"type": "str"},
 }
 _SHOWN = ("source", "scope", "sid", "id", "path", "name")
-
-Setting = Mapping[str, Any]
-"""An element of what profile_info returns as ``profiles``."""
 
 
 class ActionModule(ActionBase):
@@ -79,12 +77,12 @@ class ActionModule(ActionBase):
             return {"failed": True, "msg": message}
 
 
-def holds(setting: Setting, url: str) -> bool:
+def holds(setting: ProfileEvidence, url: str) -> bool:
     """Returns whether a setting holds a URL, in any spelling of its host and port."""
-    return any(same_endpoint(url, one) for one in setting.get("urls") or ())
+    return any(same_endpoint(url, one) for one in setting["urls"])
 
 
-def target(setting: Setting) -> dict[str, Any]:
+def target(setting: ProfileEvidence) -> dict[str, Any]:
     """Returns the options of the module profile that name a setting."""
     if setting["source"] == "file":
         return {"file": setting["path"]}
@@ -113,7 +111,7 @@ def told(switches: list[dict[str, Any]], nowhere: list[str]) -> dict[str, Any]:
     return {**said, "failed": True, **refused, "msg": " ".join(messages)}
 
 
-def _switch(setting: Setting, url: str, new: str, done: Mapping[str, Any]) -> dict[str, Any]:
+def _switch(setting: ProfileEvidence, url: str, new: str, done: Mapping[str, Any]) -> dict[str, Any]:
     failed = bool(done.get("failed"))
     return {
         **{key: setting.get(key) for key in _SHOWN},

@@ -13,10 +13,10 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, parse_events
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import ProfileEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.host_module import run_module
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 from ansible_collections.winpki.scep.plugins.plugin_utils.verification import (
-    Profile,
     Started,
     Verdict,
     blind_spots,
@@ -68,7 +68,7 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": f"The host could not be reached, so nothing was verified: {error}"}
         if found.get("failed"):
             return {**result, **found}
-        profiles: list[Profile] = found["profiles"]
+        profiles: list[ProfileEvidence] = found["profiles"]
         urls = args["urls"] or ([] if args["silent_urls"] else _device_urls(profiles))
         if not urls and not args["silent_urls"]:
             message = (
@@ -93,7 +93,9 @@ class ActionModule(ActionBase):
     def _module(self, name: str, **arguments: Any) -> dict[str, Any]:
         return run_module(self._execute_module, name, arguments, self._vars)
 
-    def _start(self, urls: Sequence[str], profiles: Sequence[Profile], args: Mapping[str, Any]) -> list[Started]:
+    def _start(
+        self, urls: Sequence[str], profiles: Sequence[ProfileEvidence], args: Mapping[str, Any]
+    ) -> list[Started]:
         """Starts what enrols at the URLs, each once, and returns what came of it."""
         started: list[Started] = []
         # The task is not waited for, so it runs while the profiles enrol.
@@ -129,7 +131,7 @@ class ActionModule(ActionBase):
     def _wait(
         self,
         urls: Sequence[str],
-        profiles: Sequence[Profile],
+        profiles: Sequence[ProfileEvidence],
         mark: Mapping[str, Any],
         args: Mapping[str, Any],
         begin: float,
@@ -139,7 +141,7 @@ class ActionModule(ActionBase):
         with_profiles = any(profiles_of(url, profiles) for url in urls)
         answer: dict[str, Any] | None = None
         events: list[Event] = []
-        now: Sequence[Profile] = profiles
+        now: Sequence[ProfileEvidence] = profiles
         while True:
             try:
                 looked = self._module("event_info", after_record_id=mark.get("last_record_id") or 0)
@@ -160,8 +162,8 @@ class ActionModule(ActionBase):
         return verdicts, blind_spots(answer, args["log_level"]), seconds
 
 
-def _device_urls(profiles: Sequence[Profile]) -> list[str]:
-    urls = [url for profile in profiles if profile.get("source") == "mdm" for url in profile.get("urls") or ()]
+def _device_urls(profiles: Sequence[ProfileEvidence]) -> list[str]:
+    urls = [url for profile in profiles if profile["source"] == "mdm" for url in profile["urls"]]
     return list(dict.fromkeys(urls))
 
 

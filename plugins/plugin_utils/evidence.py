@@ -132,6 +132,57 @@ class EndpointEvidence(TypedDict):
     clock_skew_seconds: float | None
 
 
+class ProfileEndpoint(TypedDict):
+    """What a URL of a profile points at; the port also where it is the scheme's own."""
+
+    url: str
+    kind: Literal["ndes", "aik", "other"]
+    scheme: str | None
+    host: str | None
+    port: int | None
+
+
+class ProfileEvidence(TypedDict):
+    """A setting of a SCEP client: an element of what profile_info returns as ``profiles``.
+
+    What MDM alone writes is null for the others: from ``scope`` to ``id``, and from ``subject_name`` to
+    ``certificate_thumbprint``. ``encoding`` and ``bom`` are null for the registry, ``name`` and ``kind`` for files.
+    """
+
+    source: Literal["mdm", "registry", "file"]
+    scope: Literal["device", "user"] | None
+    sid: str | None
+    id: str | None
+    path: str
+    name: str | None
+    kind: str | None
+    url: str | None
+    urls: list[str]
+    endpoints: list[ProfileEndpoint]
+    ca_thumbprint: str | None
+    ca_thumbprint_text: str | None
+    subject_name: str | None
+    subject_alternative_names: str | None
+    template_name: str | None
+    key_usage: int | None
+    key_length: int | None
+    key_protection: int | None
+    hash_algorithm: str | None
+    eku_mapping: Any
+    retry_count: int | None
+    retry_delay: int | None
+    current_retry_count: int | None
+    valid_period: str | None
+    valid_period_units: int | None
+    status: int | None
+    error_code: str | None
+    certificate_thumbprint: str | None
+    encoding: str | None
+    bom: bool | None
+    lines: list[int]
+    notes: list[str]
+
+
 class HostEvidence(TypedDict, total=False):
     """All evidence of a host.
 
@@ -142,7 +193,7 @@ class HostEvidence(TypedDict, total=False):
     """
 
     endpoints: list[EndpointEvidence]
-    profiles: list[dict[str, Any]]
+    profiles: list[ProfileEvidence]
     aik: dict[str, Any] | None
 
 
@@ -150,7 +201,7 @@ class RuleEvidence(TypedDict):
     """What a rule sees as ``evidence``: of the endpoints only the one that the event is about."""
 
     endpoint: EndpointEvidence | None
-    profiles: list[dict[str, Any]]
+    profiles: list[ProfileEvidence]
     aik: dict[str, Any] | None
 
 

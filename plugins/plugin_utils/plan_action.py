@@ -20,6 +20,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import 
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import (
     EndpointEvidence,
     HostEvidence,
+    ProfileEvidence,
     endpoint_evidence,
     failure_words,
 )
@@ -192,7 +193,7 @@ def _same_server(url: str, probe: EndpointEvidence) -> bool:
     return (endpoint["host"], effective_port("https", endpoint["port"])) == wanted
 
 
-def _not_to_switch(profile: Mapping[str, Any], url: str, settings: PlanSettings) -> str | None:
+def _not_to_switch(profile: ProfileEvidence, url: str, settings: PlanSettings) -> str | None:
     if "***" in url:
         return "its URL holds a secret, which is not shown: switch it by hand"
     endpoint = parse_endpoint(url)
@@ -204,7 +205,7 @@ def _not_to_switch(profile: Mapping[str, Any], url: str, settings: PlanSettings)
     return None
 
 
-def _not_proven(profile: Mapping[str, Any], url: str, evidence: HostEvidence, settings: PlanSettings) -> str | None:
+def _not_proven(profile: ProfileEvidence, url: str, evidence: HostEvidence, settings: PlanSettings) -> str | None:
     probe = endpoint_evidence(evidence, parse_endpoint(http_url(url, settings.http_port or None)))
     if probe is None:
         return "no probe from this host tells whether the server answers over HTTP"

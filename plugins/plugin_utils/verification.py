@@ -10,10 +10,9 @@ from typing import Any, Literal, TypedDict
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import endpoint_key, parse_endpoint
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import ProfileEvidence
 
 Outcome = Literal["succeeded", "failed", "quiet", "open"]
-Profile = Mapping[str, Any]
-"""An element of what profile_info returns as ``profiles``."""
 _SUCCESS = 88
 
 
@@ -54,12 +53,12 @@ def same_endpoint(one: str | None, other: str | None) -> bool:
     return bool(one) and endpoint_key(parse_endpoint(one)) == endpoint_key(parse_endpoint(other))
 
 
-def profiles_of(url: str, profiles: Iterable[Profile]) -> list[Profile]:
+def profiles_of(url: str, profiles: Iterable[ProfileEvidence]) -> list[ProfileEvidence]:
     """Returns the profiles of MDM that enrol at a URL."""
     return [
         profile
         for profile in profiles
-        if profile.get("source") == "mdm" and any(same_endpoint(url, one) for one in profile.get("urls") or ())
+        if profile["source"] == "mdm" and any(same_endpoint(url, one) for one in profile["urls"])
     ]
 
 
@@ -68,7 +67,9 @@ def has_aik(urls: Iterable[str]) -> bool:
     return any(endpoint is not None and endpoint["kind"] == "aik" for endpoint in map(parse_endpoint, urls))
 
 
-def verdict(url: str, events: Sequence[Event], before: Sequence[Profile], now: Sequence[Profile]) -> Verdict:
+def verdict(
+    url: str, events: Sequence[Event], before: Sequence[ProfileEvidence], now: Sequence[ProfileEvidence]
+) -> Verdict:
     """Judges one URL by what came since the mark.
 
     Args:
@@ -90,9 +91,9 @@ def verdict(url: str, events: Sequence[Event], before: Sequence[Profile], now: S
         detail = f"Event 88 of {success['time_created']} says that a certificate was enrolled."
         return {"url": url, "outcome": "succeeded", "seen": _event(success), "detail": detail}
     for profile in profiles_of(url, now):
-        thumbprint = profile.get("certificate_thumbprint")
+        thumbprint = profile["certificate_thumbprint"]
         if thumbprint and thumbprint not in _thumbprints(profile, before):
-            seen = {"kind": "certificate", "profile_id": profile.get("id"), "thumbprint": thumbprint}
+            seen = {"kind": "certificate", "profile_id": profile["id"], "thumbprint": thumbprint}
             detail = f"The profile {profile.get('id')} has a new certificate, {thumbprint}."
             return {"url": url, "outcome": "succeeded", "seen": seen, "detail": detail}
     return {"url": url, "outcome": "open", "seen": None, "detail": "Neither a success nor a failure was seen."}
@@ -137,9 +138,9 @@ def blind_spots(answer: Mapping[str, Any] | None, level: int | None) -> list[str
     return found
 
 
-def _thumbprints(profile: Profile, before: Iterable[Profile]) -> set[Any]:
-    key = ("path", "name")
-    return {one.get("certificate_thumbprint") for one in before if all(one.get(k) == profile.get(k) for k in key)}
+def _thumbprints(profile: ProfileEvidence, before: Iterable[ProfileEvidence]) -> set[str | None]:
+    place = profile["path"], profile["name"]
+    return {one["certificate_thumbprint"] for one in before if (one["path"], one["name"]) == place}
 
 
 def _event(event: Event) -> dict[str, Any]:

@@ -6,22 +6,20 @@ from typing import Any
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding, classify_events, load_rules
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import parse_events
-from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import HostEvidence
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import HostEvidence, ProfileEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan, plan_remediation, plan_settings
 
 from tests.unit.event_data import AIK, NDES, NOT_RESOLVED, raw
-from tests.unit.evidence_data import certificate, probed
+from tests.unit.evidence_data import THUMBPRINT, certificate, probed
 
 PIN = "ab" * 32
-THUMBPRINT = "0B7C1E5D2A94F8360E1D7A55C08B3F6692D4EE17"
-PROFILE_PATH = "HKLM\\SOFTWARE\\Microsoft\\SCEP\\MS DM Server\\p1\\Install"
 CREATED = "2026-11-24T12:00:00Z"
 ALL = {"pins": [PIN], "chain_server": "ndes01", "use_http": True, "isolated_network": True}
 HOST = "client1"
 
 
 def evidence(
-    *endpoints: dict[str, Any], profiles: list[dict[str, Any]] | None = None, aik: dict[str, Any] | None = None
+    *endpoints: dict[str, Any], profiles: list[ProfileEvidence] | None = None, aik: dict[str, Any] | None = None
 ) -> HostEvidence:
     """Evidence of a host. Where it has profiles, NDES answers over HTTP too, unless a probe says otherwise."""
     found: list[Any] = list(endpoints)
@@ -46,21 +44,6 @@ def untrusted(*failures: str, missing: str = "cd" * 20, **changes: Any) -> dict[
         "built": [certificate(), certificate(sha256="22" * 32, self_signed=True)],
     }
     return found
-
-
-def profile(url: str = NDES, **changes: Any) -> dict[str, Any]:
-    """A profile of MDM, as profile_info returns it."""
-    return {
-        "source": "mdm",
-        "scope": "device",
-        "sid": None,
-        "id": "p1",
-        "path": PROFILE_PATH,
-        "name": "ServerURL",
-        "urls": [url],
-        "ca_thumbprint": THUMBPRINT,
-        **changes,
-    }
 
 
 def isolated(**changes: Any) -> dict[str, Any]:

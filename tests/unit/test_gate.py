@@ -10,7 +10,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import PlanDocument, plan_document
 
 from tests.unit.event_data import AIK, NDES
-from tests.unit.evidence_data import probed
+from tests.unit.evidence_data import probed, profile
 from tests.unit.plan_data import (
     CREATED,
     PIN,
@@ -19,7 +19,6 @@ from tests.unit.plan_data import (
     isolated,
     over_http,
     plan_of,
-    profile,
     tls_event,
     unresolved_aik,
     untrusted,

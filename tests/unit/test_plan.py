@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import ProfileEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import (
     digest_of,
     plan_remediation,
@@ -14,20 +15,17 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.plan_action import Set
 
 from tests.lab.pki import Authority
 from tests.unit.event_data import AIK, NDES, raw
-from tests.unit.evidence_data import certificate, probed
+from tests.unit.evidence_data import PROFILE_PATH, THUMBPRINT, certificate, probed, profile
 from tests.unit.plan_data import (
     CREATED,
     HOST,
     PIN,
-    PROFILE_PATH,
-    THUMBPRINT,
     aik_event,
     evidence,
     findings,
     isolated,
     over_http,
     plan_of,
-    profile,
     tls_event,
     unresolved_aik,
     untrusted,
@@ -229,7 +227,7 @@ def test_trust_is_planned_only_in_a_chain_that_fits() -> None:
         ),
     ],
 )
-def test_each_kind_of_profile(one: dict[str, Any], settings: dict[str, Any], arguments: dict[str, Any]) -> None:
+def test_each_kind_of_profile(one: ProfileEvidence, settings: dict[str, Any], arguments: dict[str, Any]) -> None:
     [action] = plan_of(evidence(probed("expired"), profiles=[one]), use_http=True, **settings)["actions"]
     assert action["module_args"] == {"urls": one["urls"], **arguments}
     assert action["basis"][0]["places"] == [{"path": one["path"], "url": one["urls"][0], "ca_thumbprint": THUMBPRINT}]

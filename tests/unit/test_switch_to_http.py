@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from ansible_collections.winpki.scep.plugins.action.switch_to_http import holds, target, told
 
+from tests.unit.evidence_data import profile
+
 PATH = "/certsrv/mscep/mscep.dll/pkiclient.exe"
 
 
@@ -17,11 +19,10 @@ PATH = "/certsrv/mscep/mscep.dll/pkiclient.exe"
         ([f"https://other.lab.example{PATH}", f"https://NDES01.lab.example:443{PATH.upper()}"], True),
         ([f"http://ndes01.lab.example{PATH}"], False),
         ([], False),
-        (None, False),
     ],
 )
-def test_a_setting_holds_a_url_in_any_spelling(urls: list[str] | None, found: bool) -> None:
-    assert holds({"urls": urls}, f"https://ndes01.lab.example{PATH}") is found
+def test_a_setting_holds_a_url_in_any_spelling(urls: list[str], found: bool) -> None:
+    assert holds(profile(urls=urls), f"https://ndes01.lab.example{PATH}") is found
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_a_setting_holds_a_url_in_any_spelling(urls: list[str] | None, found: bo
     ],
 )
 def test_how_the_module_is_told_which(setting: dict[str, Any], options: dict[str, Any]) -> None:
-    assert target(setting) == options
+    assert target(profile(**setting)) == options
 
 
 def switch(**more: Any) -> dict[str, Any]:

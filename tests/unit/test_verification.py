@@ -14,9 +14,10 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.verification import (
     verdict,
 )
 
+from tests.unit.evidence_data import profile
+
 URL = "https://ndes01.lab.example/certsrv/mscep/mscep.dll/pkiclient.exe"
 TLS = "A security error occurred 0x80072f8f (WinHttp: 12175 ERROR_WINHTTP_SECURE_FAILURE)"
-PROFILE = {"source": "mdm", "id": "ScepDevice", "path": "HKLM\\S", "name": "ServerURL", "urls": [URL]}
 
 
 def event(event_id: int, *, context: str = "LAB\\CLIENT1$", url: str = URL) -> dict[str, Any]:
@@ -82,7 +83,7 @@ OLD, NEW = "0B7C1E5D2A94F8360E1D7A55C08B3F6692D4EE17", "5D2A94F8360E1D7A55C08B3F
     ],
 )
 def test_certificates(before: dict[str, Any], now: dict[str, Any], outcome: str) -> None:
-    assert verdict(URL, [], [{**PROFILE, **before}], [{**PROFILE, **now}])["outcome"] == outcome
+    assert verdict(URL, [], [profile(URL, **before)], [profile(URL, **now)])["outcome"] == outcome
 
 
 @pytest.mark.parametrize(("raw", "outcome"), [([], "quiet"), ([event(86)], "failed"), ([event(88)], "succeeded")])

@@ -10,6 +10,8 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.winpki.scep.plugins.action.verify_enrolment import ActionModule
 
+from tests.unit.evidence_data import profile
+
 URL = "https://ndes01.lab.example/certsrv/mscep/mscep.dll/pkiclient.exe"
 OTHER = "https://ndes02.lab.example/certsrv/mscep/mscep.dll/pkiclient.exe"
 AIK_URL = "https://IFX-KeyId-18b1af70b93f991972f362556a9a3fbf4bb24e0d.microsoftaik.azure.net/templates/Aik/scep"
@@ -39,9 +41,9 @@ class Host(ActionModule):
         self.answers = list(answers)
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
-    def _execute_module(self, name: str, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
-        assert task_vars is self._vars
-        self.asked.append((name.removeprefix("winpki.scep."), module_args))
+    def _execute_module(self, module_name: Any = None, *unused: Any, **given: Any) -> dict[str, Any]:
+        assert (unused, given["task_vars"]) == ((), self._vars)
+        self.asked.append((module_name.removeprefix("winpki.scep."), given["module_args"]))
         found = self.answers.pop(0)
         if isinstance(found, Exception):
             raise found
@@ -92,8 +94,8 @@ def test_a_host_that_never_answers() -> None:
     assert host.asked[0] == ("event_info", {"after_record_id": 0})
 
 
-DEVICE = {"source": "mdm", "scope": "device", "id": "ScepDevice", "path": "HKLM\\S", "urls": [URL]}
-USER = {"source": "mdm", "scope": "user", "id": "ScepUser", "path": "HKU\\S", "urls": [URL]}
+DEVICE = profile(URL, id="ScepDevice")
+USER = profile(URL, scope="user", id="ScepUser", path="HKU\\S")
 
 
 @pytest.mark.parametrize(
