@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from types import TracebackType
@@ -43,11 +42,7 @@ class ModuleHost:
 
     def whole(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Runs the module; what it returns, with the options that it repeats."""
-        process = self._runner._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        print(json.dumps({"home": str(self.folder), "args": arguments}), file=process.stdin, flush=True)
-        return dict(json.loads(process.stdout.readline()))
+        return self._runner.whole(self.folder, **arguments)
 
     def one(self, arguments: dict[str, Any], **modes: bool) -> dict[str, Any]:
         """Runs it; it has to succeed."""
