@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -149,9 +150,16 @@ def stand_in(tmp_path: Path) -> Iterator[dict[str, str]]:
     assert list(temporary.iterdir()) == []
 
 
-def lab_command(env: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def lab_command(env: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The lab's command; where a test fails it does not go on."""
     command = [sys.executable, "-m", "tests.lab", *arguments]
-    return subprocess.Popen(command, env=env, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=env, cwd=REPOSITORY, text=True, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
