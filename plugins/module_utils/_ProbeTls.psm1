@@ -114,14 +114,10 @@ function Step-ProbeChain {
     param ([hashtable]$Probe)
 
     $tls = $Probe.Result.tls
-    $elements = @($Probe.Chain.ChainElements)
-    $tls.built = Get-ProbeFact -Probe $Probe -Certificate @(foreach ($element in $elements) { $element.Certificate })
+    $tls.built = Get-ProbeFact -Probe $Probe -Certificate @(foreach ($element in $Probe.Chain.ChainElements) { $element.Certificate })
+    $status = @(Get-ChainStatus -Chain $Probe.Chain)
     $names = [ordered]@{}
-    foreach ($element in $elements) {
-        foreach ($status in $element.ChainElementStatus) {
-            if ($status.Status -ne 'NoError') { $names[[string]$status.Status] = $true }
-        }
-    }
+    foreach ($one in $status) { $names[$one.Name] = $true }
     $tls.status = [object[]]@($names.Keys)
     if ($tls.status -contains 'PartialChain') {
         $last = $tls.built[-1]
@@ -129,7 +125,7 @@ function Step-ProbeChain {
     }
     $expected = @{ Expected = @($Probe.Setting.ExpectedIssuer); ExpectedPattern = '' }
     if ($Probe.Result.kind -eq 'aik') { $expected = @{ Expected = @(); ExpectedPattern = $script:AikIssuer } }
-    $failures = Get-TlsFailure -Chain $Probe.Chain -Built $tls.built -PolicyErrors $Probe.Record.PolicyErrors @expected
+    $failures = Get-TlsFailure -Status $status -Built $tls.built -PolicyErrors $Probe.Record.PolicyErrors @expected
     $tls.failures = [object[]]$failures
     if ($failures.Count -gt 0) { return Complete-Probe -Probe $Probe -Failure $failures[0] -Step tls }
     Exit-ProbeStep -Probe $Probe -Ok $true

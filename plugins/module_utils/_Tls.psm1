@@ -182,6 +182,32 @@ function Test-RevocationSource {
     $false
 }
 
+function Get-ChainStatus {
+    <#
+    .SYNOPSIS
+    What is held against a chain that was built: objects with Name (of X509ChainStatusFlags) and the Certificate it is about.
+    .DESCRIPTION
+    Windows tells at an element what is wrong with its certificate. What is wrong with the chain alone (PartialChain, and
+    trust lists) it tells at the chain only, which otherwise sums up its elements: that is about the last certificate.
+    #>
+    param ([Parameter(Mandatory = $true)]$Chain)
+
+    $elements = @($Chain.ChainElements)
+    $told = @{ NoError = $true }
+    foreach ($element in $elements) {
+        foreach ($status in $element.ChainElementStatus) {
+            $name = [string]$status.Status
+            if ($name -eq 'NoError') { continue }
+            $told[$name] = $true
+            [PSCustomObject]@{ Name = $name; Certificate = $element.Certificate }
+        }
+    }
+    foreach ($status in $Chain.ChainStatus) {
+        $name = [string]$status.Status
+        if (-not $told.ContainsKey($name)) { [PSCustomObject]@{ Name = $name; Certificate = $elements[-1].Certificate } }
+    }
+}
+
 function Test-ExpectedIssuer {
     # Whether one of the names or SHA-256 that are expected is in a chain of facts, or is the issuer that it lacks.
     param ([object[]]$Chain, [string[]]$Expected)
@@ -198,15 +224,15 @@ function Get-TlsFailure {
     <#
     .SYNOPSIS
     What is wrong with a server's certificate: words, worst first; none if it is good.
-    .PARAMETER Chain
-    The X509Chain, built.
+    .PARAMETER Status
+    What Get-ChainStatus says of the chain.
     .PARAMETER Built
-    Its certificates as facts, the server's own first.
+    The chain's certificates as facts, the server's own first.
     .PARAMETER Expected
     SHA-256 or names, one of which has to be in the chain; or the pattern of a name, for services of one known owner.
     #>
     param (
-        [Parameter(Mandatory = $true)]$Chain,
+        [Parameter(Mandatory = $true)][AllowEmptyCollection()][object[]]$Status,
         [Parameter(Mandatory = $true)][object[]]$Built,
         [AllowEmptyCollection()][string[]]$PolicyErrors,
         [AllowEmptyCollection()][string[]]$Expected,
@@ -215,29 +241,28 @@ function Get-TlsFailure {
 
     $found = [System.Collections.Generic.HashSet[string]]::new()
     $now = [DateTime]::Now
-    $elements = @($Chain.ChainElements)
-    foreach ($element in $elements) {
-        foreach ($status in $element.ChainElementStatus) {
-            switch ([string]$status.Status) {
-                'NoError' { continue }
-                'NotTimeValid' { [void]$found.Add($(if ($element.Certificate.NotBefore -gt $now) { 'not_yet_valid' } else { 'expired' })) }
-                'Revoked' { [void]$found.Add('revoked') }
-                'NotValidForUsage' { [void]$found.Add('wrong_usage') }
-                'UntrustedRoot' { [void]$found.Add('untrusted_root') }
+    $complete = $true
+    foreach ($one in $Status) {
+        switch ($one.Name) {
+            'NotTimeValid' { [void]$found.Add($(if ($one.Certificate.NotBefore -gt $now) { 'not_yet_valid' } else { 'expired' })) }
+            'Revoked' { [void]$found.Add('revoked') }
+            'NotValidForUsage' { [void]$found.Add('wrong_usage') }
+            'UntrustedRoot' { [void]$found.Add('untrusted_root') }
+            'PartialChain' {
+                $complete = $false
                 # A server leaves out its root, as it may: with more than its own certificate there, that is what is missing.
-                'PartialChain' { [void]$found.Add($(if ($elements.Count -gt 1) { 'untrusted_root' } else { 'missing_intermediate' })) }
-                { $_ -in @('RevocationStatusUnknown', 'OfflineRevocation') } {
-                    # One that names no list can't be looked up by anybody; Windows' HTTP client lets it pass too.
-                    if (Test-RevocationSource -Certificate $element.Certificate) { [void]$found.Add('revocation_unreachable') }
-                }
-                default { [void]$found.Add('tls_failed') }
+                [void]$found.Add($(if ($Built.Count -gt 1) { 'untrusted_root' } else { 'missing_intermediate' }))
             }
+            { $_ -in @('RevocationStatusUnknown', 'OfflineRevocation') } {
+                # One that names no list can't be looked up by anybody; Windows' HTTP client lets it pass too.
+                if (Test-RevocationSource -Certificate $one.Certificate) { [void]$found.Add('revocation_unreachable') }
+            }
+            default { [void]$found.Add('tls_failed') }
         }
     }
     if ($PolicyErrors -contains 'RemoteCertificateNameMismatch') { [void]$found.Add('name_mismatch') }
     if ($Expected.Count -gt 0) {
         # An incomplete chain whose missing part is only known by name says nothing about a fingerprint.
-        $complete = @(foreach ($status in $elements[-1].ChainElementStatus) { [string]$status.Status }) -notcontains 'PartialChain'
         $named = @($Expected -match '\A[0-9a-f]{64}\z').Count -eq 0
         if (($complete -or $named) -and -not (Test-ExpectedIssuer -Chain $Built -Expected $Expected)) { [void]$found.Add('intercepted') }
     }
@@ -314,5 +339,5 @@ function Test-NoCommonProtocol {
     $Hello.protocol -in @('SSL 3.0', 'TLS 1.0', 'TLS 1.1')
 }
 
-Export-ModuleMember -Function Get-ClientHello, Get-TlsFailure, Get-TlsRecord, New-ServerChain, New-TlsStream, Read-ServerHello,
-    Start-ChainBuild, Start-PoolCall, Start-TlsHandshake, Test-NoCommonProtocol
+Export-ModuleMember -Function Get-ChainStatus, Get-ClientHello, Get-TlsFailure, Get-TlsRecord, New-ServerChain, New-TlsStream,
+    Read-ServerHello, Start-ChainBuild, Start-PoolCall, Start-TlsHandshake, Test-NoCommonProtocol

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs12
 
 from tests.lab import pki
 from tests.lab.engine import Engine
@@ -316,3 +316,70 @@ def test_errors_are_told_by_number(run: Run) -> None:
         "refused", "timeout", "reset", "reset", "unreachable", "unreachable", "unreachable", "unreachable",
         "reset",
     ]  # fmt: skip
+
+
+JUDGE = """
+$x509 = 'System.Security.Cryptography.X509Certificates'
+function New-Status {
+    param ($Names)
+    , @(foreach ($name in $Names) { New-Object -TypeName "$x509.X509ChainStatus" -Property @{ Status = $name } })
+}
+foreach ($case in $given) {
+    $elements = @(
+        foreach ($element in $case.elements) {
+            [PSCustomObject]@{
+                Certificate = ([type]"$x509.X509Certificate2")::new([Convert]::FromBase64String($element[0]))
+                ChainElementStatus = New-Status -Names $element[1]
+            }
+        }
+    )
+    $setting = @{ ExpectedIssuer = @($case.expected); Facts = @{} }
+    $probe = New-Probe -Url 'https://a.lab.example/certsrv/mscep/mscep.dll/pkiclient.exe' -Setting $setting
+    $probe.Chain = [PSCustomObject]@{ ChainElements = $elements; ChainStatus = (New-Status -Names $case.chain) }
+    $probe.Record = @{ PolicyErrors = @('RemoteCertificateChainErrors') }
+    $probe.Step = 'tls'
+    $probe.StepBegun = 0
+    $probe.Result.tls = [ordered]@{ built = @(); status = @(); failures = @(); missing_issuer = $null }
+    $null = Step-ProbeChain -Probe $probe
+    $tls = $probe.Result.tls
+    $missing = if ($tls.missing_issuer) { $tls.missing_issuer.subject }
+    @{ failures = $tls.failures; status = $tls.status; missing = $missing }
+}
+"""
+
+
+def test_what_windows_says_of_the_chain_alone_is_heard(run: Run) -> None:
+    """Windows tells at an element what is wrong with it; that the chain ends too early, at the chain only."""
+    root = pki.Authority.root("Lab Root CA")
+    issuing = root.intermediate("Lab Issuing CA")
+    issuer = encoded(issuing.certificate.public_bytes(Encoding.DER))[0]
+    server = issuing.leaf("a.lab.example", crl_url="http://crl.lab.example/ca.crl")
+    leaf = encoded(server.certificate.public_bytes(Encoding.DER))[0]
+    offline = ["RevocationStatusUnknown", "OfflineRevocation"]
+    cases: list[dict[str, Any]] = [
+        # The root is neither here nor sent; then also with revocation asked, and with a fingerprint expected.
+        {"elements": [[leaf, []], [issuer, []]], "chain": ["PartialChain"], "expected": []},
+        {"elements": [[leaf, offline], [issuer, offline]], "chain": ["PartialChain", *offline], "expected": []},
+        {"elements": [[leaf, []], [issuer, []]], "chain": ["PartialChain"], "expected": ["0" * 64]},
+        # The intermediate is missing.
+        {"elements": [[leaf, []]], "chain": ["PartialChain"], "expected": []},
+        # Only Windows' list of trusted certificates is at fault, which no element can tell.
+        {"elements": [[leaf, []], [issuer, []]], "chain": ["CtlNotTimeValid"], "expected": []},
+        # What the chain only sums up is no second finding.
+        {"elements": [[leaf, ["NotTimeValid"]], [issuer, []]], "chain": ["NotTimeValid"], "expected": []},
+        {"elements": [[leaf, []], [issuer, []]], "chain": [], "expected": []},
+    ]
+    root_name, issuing_name = "CN=Lab Root CA, O=Lab", "CN=Lab Issuing CA, O=Lab"
+    assert run(JUDGE, cases) == [
+        {"failures": ["untrusted_root"], "status": ["PartialChain"], "missing": root_name},
+        {
+            "failures": ["untrusted_root", "revocation_unreachable"],
+            "status": [*offline, "PartialChain"],
+            "missing": root_name,
+        },
+        {"failures": ["untrusted_root"], "status": ["PartialChain"], "missing": root_name},
+        {"failures": ["missing_intermediate"], "status": ["PartialChain"], "missing": issuing_name},
+        {"failures": ["tls_failed"], "status": ["CtlNotTimeValid"], "missing": None},
+        {"failures": ["expired"], "status": ["NotTimeValid"], "missing": None},
+        {"failures": [], "status": [], "missing": None},
+    ]
