@@ -328,7 +328,7 @@ foreach ($case in $given) {
     $elements = @(
         foreach ($element in $case.elements) {
             [PSCustomObject]@{
-                Certificate = ([type]"$x509.X509Certificate2")::new([Convert]::FromBase64String($element[0]))
+                Certificate = New-Object "$x509.X509Certificate2" @(, [Convert]::FromBase64String($element[0]))
                 ChainElementStatus = New-Status -Names $element[1]
             }
         }
