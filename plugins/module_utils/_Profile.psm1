@@ -250,7 +250,13 @@ Function Get-FileProfile {
         $empty.notes.Add($_.Exception.Message)
         return $empty
     }
-    $file = Read-ScepTextFile -Path $full
+    $source = Find-ScepFile -Path $full
+    $notes = @()
+    if ($source -cne $full) {
+        $notes = @("There is no file ${full}: a change that was cut off left it as $source, which is read; the next change of it puts it back.")
+    }
+    $file = Read-ScepTextFile -Path $source
+    foreach ($note in $notes) { $empty.notes.Add($note) }
     if ($null -ne $file.Problem) {
         $empty.notes.Add($file.Message)
         return $empty
@@ -278,6 +284,7 @@ Function Get-FileProfile {
         $entry.encoding = $file.Encoding
         $entry.bom = $file.Bom -gt 0
         $entry.lines = [object[]]@($found.Lines)
+        foreach ($note in $notes) { $entry.notes.Add($note) }
         Set-Url -Entry $entry -Url @($found.Url)
         $entry
     }

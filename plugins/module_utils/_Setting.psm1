@@ -124,6 +124,28 @@ Function Resolve-ScepFilePath {
     $full
 }
 
+Function Get-ScepFileBackup {
+    <#
+    .SYNOPSIS
+    The name that a file has while a new one takes its place. One for each file, so that what was cut off is found again.
+    #>
+    param ([Parameter(Mandatory = $true)][string]$Path)
+
+    "$Path.winpki.scep.old"
+}
+
+Function Find-ScepFile {
+    <#
+    .SYNOPSIS
+    Where a file is: at its path, or, if a change was cut off between its two renamings, at its backup's.
+    #>
+    param ([Parameter(Mandatory = $true)][string]$Path)
+
+    $backup = Get-ScepFileBackup -Path $Path
+    if (-not [System.IO.File]::Exists($Path) -and [System.IO.File]::Exists($backup)) { return $backup }
+    $Path
+}
+
 Function Get-ByteOrder {
     # The encoding that a file's first bytes say, else the one that its bytes show: Name, Bom (its length), Width (bytes a character).
     param ([byte[]]$Bytes)
@@ -226,8 +248,8 @@ Function Read-ScepTextFile {
 
 $export = @{
     Function = @(
-        'Open-ScepHive', 'Read-ScepRegistryText', 'Read-ScepTextFile', 'Resolve-ScepFilePath', 'Resolve-ScepRegistryPath',
-        'Test-ScepSecretName'
+        'Find-ScepFile', 'Get-ScepFileBackup', 'Open-ScepHive', 'Read-ScepRegistryText', 'Read-ScepTextFile', 'Resolve-ScepFilePath',
+        'Resolve-ScepRegistryPath', 'Test-ScepSecretName'
     )
 }
 Export-ModuleMember @export

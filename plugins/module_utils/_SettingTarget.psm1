@@ -34,7 +34,7 @@ Function Read-ScepSetting {
 
     $hash = $null
     if ($Target.Type -eq 'file') {
-        $read = Read-ScepTextFile -Path $Target.Path
+        $read = Read-ScepTextFile -Path (Find-ScepFile -Path $Target.Path)
         if ($null -eq $read.Problem) { $hash = Get-ScepSha256 -Bytes $read.Bytes }
         $read | Add-Member -NotePropertyName Kind -NotePropertyValue $null
     }

@@ -72,7 +72,8 @@ Function Get-ScepFileObstacle {
     #>
     param ([Parameter(Mandatory = $true)][string]$Path)
 
-    $at = $Path
+    $file = Find-ScepFile -Path $Path
+    $at = $file
     while ($at) {
         $attributes = [System.IO.File]::GetAttributes($at)
         if ($attributes -band [System.IO.FileAttributes]::ReparsePoint) {
@@ -81,7 +82,7 @@ Function Get-ScepFileObstacle {
                 Message = "$at is a link or another reparse point: name the file that it leads to."
             }
         }
-        if ($at -ceq $Path -and $attributes -band [System.IO.FileAttributes]::ReadOnly) {
+        if ($at -ceq $file -and $attributes -band [System.IO.FileAttributes]::ReadOnly) {
             return [PSCustomObject]@{ Reason = 'read_only'; Message = "$Path is read-only: take the attribute away if it may be changed." }
         }
         $at = [System.IO.Path]::GetDirectoryName($at)
@@ -115,21 +116,28 @@ Function Copy-FileAccess {
     }
 }
 
-# One name for each file, so that what a process left that was killed is found again.
 Function Get-NewFilePath {
     param ([string]$Path)
 
     "$Path.winpki.scep.new"
 }
 
-Function Remove-ScepFileRemnant {
+Function Repair-ScepFile {
     <#
     .SYNOPSIS
-    Deletes the new file that a change left beside the old one because it was cut off. Where there is none, nothing happens.
+    Puts a file back that a change, which was cut off, left under its backup's name, and deletes what it left beside the file.
+    .DESCRIPTION
+    While the file is missing nothing is deleted. What another program keeps open stays; the next change deletes it.
     #>
     param ([Parameter(Mandatory = $true)][string]$Path)
 
-    [System.IO.File]::Delete((Get-NewFilePath -Path $Path))
+    $at = Find-ScepFile -Path $Path
+    if ($at -cne $Path) { [System.IO.File]::Move($at, $Path) }
+    if (-not [System.IO.File]::Exists($Path)) { return }
+    foreach ($remnant in (Get-NewFilePath -Path $Path), (Get-ScepFileBackup -Path $Path)) {
+        try { [System.IO.File]::Delete($remnant) }
+        catch [System.IO.IOException], [System.UnauthorizedAccessException] { continue }
+    }
 }
 
 Function Set-ScepFileContent {
@@ -137,8 +145,9 @@ Function Set-ScepFileContent {
     .SYNOPSIS
     Writes a file's bytes in place of those with this hash, in one step: by a new file beside it that takes its place.
     .DESCRIPTION
-    Access rights, attributes and further streams are those of the old file. Throws a sentence where it can't be done, and
-    then the old file is as it was, with nothing beside it; also nothing that an earlier change left there.
+    Access rights, attributes and further streams are those of the old file; its owner may become the account that this runs
+    as. Throws a sentence where it can't be done, and then the old file is as it was, with nothing beside it; also nothing
+    that an earlier change left there.
     .PARAMETER Expected
     The SHA-256 of the bytes that are there now.
     #>
@@ -148,11 +157,9 @@ Function Set-ScepFileContent {
     )
 
     $temporary = Get-NewFilePath -Path $Path
-    $made = $false
-    Remove-ScepFileRemnant -Path $Path
+    Repair-ScepFile -Path $Path
     try {
         [System.IO.File]::Open($temporary, 'CreateNew', 'Write', 'None').Dispose()
-        $made = $true
         Copy-FileAccess -From $Path -To $temporary
         # Brings attributes and further streams along; the bytes follow.
         [System.IO.File]::Copy($Path, $temporary, $true)
@@ -172,21 +179,21 @@ Function Set-ScepFileContent {
         if ((Get-ScepSha256 -Bytes $now.Bytes) -cne $Expected) {
             throw "$Path was changed by another while it was looked at; run this again."
         }
-        # An empty string is not the same as no backup file, and $null would become one.
-        [System.IO.File]::Replace($temporary, $Path, [NullString]::Value, $false)
-        $made = $false
+        # Windows renames the old file, then the new one. Without a name for the old one it would be gone if the second
+        # renaming failed (ReplaceFile, ERROR_UNABLE_TO_MOVE_REPLACEMENT).
+        [System.IO.File]::Replace($temporary, $Path, (Get-ScepFileBackup -Path $Path), $false)
+        $now = Read-ScepTextFile -Path $Path
+        if ($null -ne $now.Problem) { throw "$Path was written, but $($now.Message)" }
+        if ((Get-ScepSha256 -Bytes $now.Bytes) -cne (Get-ScepSha256 -Bytes $Bytes)) { throw "$Path did not take the new text." }
     }
     finally {
-        if ($made) { [System.IO.File]::Delete($temporary) }
+        Repair-ScepFile -Path $Path
     }
-    $now = Read-ScepTextFile -Path $Path
-    if ($null -ne $now.Problem) { throw "$Path was written, but $($now.Message)" }
-    if ((Get-ScepSha256 -Bytes $now.Bytes) -cne (Get-ScepSha256 -Bytes $Bytes)) { throw "$Path did not take the new text." }
 }
 
 $export = @{
     Function = @(
-        'Get-ScepFileObstacle', 'Get-ScepSha256', 'Get-ScepTextSha256', 'Remove-ScepFileRemnant', 'Set-ScepFileContent',
+        'Get-ScepFileObstacle', 'Get-ScepSha256', 'Get-ScepTextSha256', 'Repair-ScepFile', 'Set-ScepFileContent',
         'Set-ScepRegistryText'
     )
 }

@@ -185,6 +185,18 @@ Function Assert-Changeable {
     if ($Target.Type -eq 'file') { Assert-NoRefusal -Refusal (Get-ScepFileObstacle -Path $Target.Path) }
 }
 
+Function Repair-Target {
+    <#
+    .SYNOPSIS
+    Where the setting holds already what it shall: puts right what a change that was cut off left of its file.
+    #>
+    param ($Target)
+
+    if ($Target.Type -ne 'file') { return }
+    if ((Find-ScepFile -Path $Target.Path) -cne $Target.Path) { $module.Result.changed = $true }
+    if (-not $module.CheckMode) { Repair-ScepFile -Path $Target.Path }
+}
+
 Function Invoke-TargetChange {
     param ([System.Collections.IDictionary]$Record, [string]$State, $Target, $Read, [object[]]$Edit, $Before, $After)
 
@@ -193,6 +205,7 @@ Function Invoke-TargetChange {
         State = $State
         Apply = { Set-ScepSetting -Target $Target -Read $Read -Edit $Edit -Expected $After['sha256'] }
         Restore = {
+            if ($Target.Type -eq 'file') { Repair-ScepFile -Path $Target.Path }
             $now = Read-ScepSetting -Target $Target
             # Where nothing was written, or not by this module, there is nothing to put back.
             if ($now.Sha256 -ceq $After['sha256']) {
@@ -229,6 +242,7 @@ Function Set-Url {
         }
         $state = New-ScepSettingState -Target $target -Read $read -Sha256 $read.Sha256 -Url $there
         Set-Outcome -Before $state -After $state
+        Repair-Target -Target $target
         return
     }
     foreach ($one in $found) {
@@ -289,8 +303,8 @@ Function Undo-Change {
     if ($same -and $read.Sha256 -ceq $before['sha256']) {
         # Undone by hand, or interrupted before it was done.
         Set-Outcome -Before $before -After $before
+        Repair-Target -Target $target
         if ($module.CheckMode) { return }
-        if ($target.Type -eq 'file') { Remove-ScepFileRemnant -Path $target.Path }
         $record['state'] = 'undone'
         Save-ScepUndoRecord -Record $record
         return

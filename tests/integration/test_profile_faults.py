@@ -158,6 +158,36 @@ def test_what_an_interrupted_change_left_beside_the_file_is_taken_away(host: Mod
     assert (list(folder.iterdir()), file.read_text()) == ([file], HTTP)
 
 
+@pytest.mark.parametrize("way", ["repeat", "undo", "nothing to do"])
+def test_a_file_that_was_cut_off_between_two_renamings_is_put_back(host: ModuleHost, folder: Path, way: str) -> None:
+    """Windows' ReplaceFile renames the old file, then the new one; the second can fail, or never come."""
+    file, backup, new = (folder / f"scep.ini{end}" for end in ("", ".winpki.scep.old", ".winpki.scep.new"))
+    options = {"file": str(file), **TO_HTTPS}
+    file.write_text(HTTP)
+    record = host.one(options)["undo"]
+    write_record(host.folder, {**record, "state": "prepared"})
+    file.rename(new)
+    backup.write_text(HTTP)
+    if way == "undo":
+        options = {"undo": record["change_id"]}
+    elif way == "nothing to do":
+        backup.write_text(HTTPS)
+    held = {path.name: path.read_text() for path in folder.iterdir()}
+    assert host.one(options, check=True)["changed"] is True
+    assert {path.name: path.read_text() for path in folder.iterdir()} == held
+    assert host.one(options)["changed"] is True
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"scep.ini": HTTP if way == "undo" else HTTPS}
+    if way == "undo":
+        assert undo_records(host.folder) == [{**record, "state": "undone"}]
+
+
+def test_nothing_is_deleted_while_the_file_is_missing(host: ModuleHost, folder: Path) -> None:
+    new = folder / "scep.ini.winpki.scep.new"
+    new.write_text(HTTP)
+    assert refusal(host.fail({"file": str(folder / "scep.ini"), **TO_HTTPS})) == (True, "no_file")
+    assert [path.read_text() for path in folder.iterdir()] == [HTTP]
+
+
 def test_a_damaged_record_writes_nothing(host: ModuleHost) -> None:
     write_profile(host.folder, HTTP, None)
     record = host.one(profile_options())["undo"]
@@ -205,6 +235,18 @@ def test_an_undo_that_cannot_be_recorded_is_put_back(host: ModuleHost, folder: P
     assert message.endswith(" The host is as it was.")
     assert (server_url(host), file.read_bytes()) == state
     assert undo_records(host.folder) == [changed["undo"]]
+
+
+def test_the_old_file_keeps_a_name_while_it_is_replaced(host: ModuleHost, folder: Path) -> None:
+    # Without one ReplaceFile can lose it. Here that name can't be had, so nothing is replaced.
+    file = folder / "scep.ini"
+    file.write_text(HTTP)
+    (folder / "scep.ini.winpki.scep.old").mkdir()
+    message = host.fail({"file": str(file), **TO_HTTPS})["msg"]
+    assert message.startswith("The change failed: ")
+    assert message.endswith(" The host is as it was.")
+    assert sorted(path.name for path in folder.iterdir()) == ["scep.ini", "scep.ini.winpki.scep.old"]
+    assert file.read_text() == HTTP
 
 
 def test_a_file_in_use(host: ModuleHost, folder: Path) -> None:

@@ -235,6 +235,19 @@ def test_thumbprints_as_they_are_written(
     assert found["ca_thumbprint_text"] == (data if text is None else text)
 
 
+def test_a_file_whose_replacing_was_cut_off_is_still_found(host: ModuleHost, tmp_path: Path) -> None:
+    file, backup = tmp_path / "scep.ini", tmp_path / "scep.ini.winpki.scep.old"
+    backup.write_text(f"url={NDES}\n")
+    found = only(host.one({"files": [str(file)]}))
+    assert (found["path"], found["url"]) == (str(file), NDES)
+    assert found["notes"] == [
+        f"There is no file {file}: a change that was cut off left it as {backup}, which is read; the next change of it "
+        "puts it back."
+    ]
+    backup.write_text("nothing")
+    assert only(host.one({"files": [str(file)]}))["notes"][1:] == ["The file holds no SCEP URL."]
+
+
 def test_values_of_other_kinds(host: ModuleHost) -> None:
     write_profile(
         host.folder,

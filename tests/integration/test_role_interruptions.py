@@ -46,8 +46,8 @@ from tests.lab.playbook import ansible_environment, program, run_playbook
 
 Moment = Callable[[Path], bool]
 
-REMNANT = ".winpki.scep.new"
-"""How the name of a file ends that is being written beside the one that it will replace."""
+REMNANTS = (".winpki.scep.new", ".winpki.scep.old")
+"""How the names end of a file that is being written, and of the one whose place it takes, until it has been read."""
 
 
 def has_record(folder: Path) -> bool:
@@ -99,8 +99,8 @@ def trust(lab: Lab, template: FleetHost) -> Remedy:
 
 
 def settled(now: dict[str, Any]) -> dict[str, Any]:
-    """What a host holds without the file that was being written: that is nobody's setting yet."""
-    return {name: value for name, value in now.items() if not name.endswith(REMNANT)}
+    """What a host holds without the files that stand beside one that is replaced: they are nobody's setting."""
+    return {name: value for name, value in now.items() if not name.endswith(REMNANTS)}
 
 
 def check_parts(now: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> None:
