@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
@@ -30,6 +32,8 @@ _TELL_NOTHING = frozenset({"probe_failed", "timeout", "reset", "tls_failed"})
 # What is asked for goes through a play's variables, where another text could be taken for a template.
 _HOST = re.compile(r"[\w.:-]+", re.ASCII)
 _BLOCK = re.compile("-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[^-]+-----END (?:X509 |TRUSTED )?CERTIFICATE-----")
+# All that goes to a host is looked at, also what is not a certificate.
+_ANY = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----")
 
 
 class Read(TypedDict):
@@ -194,6 +198,18 @@ def check_fit(endpoint: Evidence, texts: Iterable[str]) -> None:
             f"What the host lacks for {endpoint['url']} is the certificate of {missing}, which is not in the chain "
             "that was given: trusting that chain would not mend it.",
         )
+
+
+def fingerprints(texts: Iterable[str]) -> list[str]:
+    """Returns the SHA-256 of each PEM block's content, sorted, each once, in lower hex: for a certificate, its own."""
+    return sorted({hashlib.sha256(_content(match[2])).hexdigest() for text in texts for match in _ANY.finditer(text)})
+
+
+def _content(body: str) -> bytes:
+    try:
+        return base64.b64decode("".join(body.split()), validate=True)
+    except ValueError:  # trust_chain refuses it; until then it is a content like any other
+        return body.encode()
 
 
 def certificates(text: str) -> list[x509.Certificate]:

@@ -16,6 +16,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import 
     RefusedError,
     chain_of_endpoint,
     check_fit,
+    fingerprints,
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import (
     EndpointEvidence,
@@ -33,7 +34,8 @@ class PlanSettings:
     Attributes:
         pins: SHA-256 of the roots that may be trusted.
         chain_files: files on the controller with the NDES server's CA certificates.
-        chain: the PEM texts of those files, to see whether they fit; without them the role alone sees that.
+        chain: the PEM texts of those files, to see whether they fit, and to tell whether the files were replaced;
+            without them the role alone sees whether they fit.
         chain_server: inventory name of the NDES server, to read its chain there.
         use_http: whether profiles may be switched to plain HTTP where trust does not mend it.
         http_port: the port of plain HTTP, for URLs with a port of their own; 0 for none.
@@ -133,6 +135,7 @@ def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> Draft | str:
         "failures": sorted(set(words) & _TRUST_LACKS),
         "missing_issuer": dict(missing) if missing else None,
         "chain": [certificate["sha256"] for certificate in tls["built"][1:]],
+        "supplied_chain": _supplied(tls, settings),
     }
     pins = sorted(_MARKS.sub("", pin).lower() for pin in settings.pins)
     arguments: dict[str, Any] = {"urls": [probe["url"]], "pins": pins}
@@ -141,6 +144,15 @@ def draft_trust(probe: EndpointEvidence, settings: PlanSettings) -> Draft | str:
     elif settings.chain_server:
         arguments["server"] = settings.chain_server
     return Draft(arguments, basis)
+
+
+def _supplied(tls: Mapping[str, Any], settings: PlanSettings) -> list[str] | None:
+    """Returns the SHA-256 of the certificates that would be trusted, sorted; null where the NDES server will say."""
+    if settings.chain_files:
+        return fingerprints(settings.chain)
+    if settings.chain_server:
+        return None
+    return sorted(one["sha256"] for one in tls["presented"] if one["is_ca"])
 
 
 def draft_use_http(probe: EndpointEvidence, evidence: HostEvidence, settings: PlanSettings) -> Draft | str:

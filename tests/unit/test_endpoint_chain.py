@@ -10,6 +10,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import 
     chain_of_endpoint,
     chain_of_server,
     check_fit,
+    fingerprints,
     judge,
     lacking,
     reads,
@@ -244,3 +245,13 @@ def test_a_server_that_gives_no_chain(result: dict[str, Any], reason: str, messa
         chain_of_server(LACKING, "NDES01", [result])
     assert refused.value.reason == reason
     assert message in str(refused.value)
+
+
+def test_the_fingerprints_of_a_chain_cover_all_that_goes_to_a_host() -> None:
+    root = Authority.root("Lab Root CA")
+    other = root.pem.replace("CERTIFICATE", "X509 CERTIFICATE")
+    broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----"
+    unknown = "-----BEGIN SOMETHING-----\nQUJD\n-----END SOMETHING-----"
+    assert fingerprints([root.pem, f"text\n{other}"]) == [sha256(root.certificate)]
+    assert len(fingerprints([root.pem + broken + unknown])) == 3
+    assert fingerprints(["no chain at all"]) == []

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import ProfileEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import (
+    HostPlan,
     digest_of,
     plan_remediation,
     plan_settings,
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_action import SettingsError
 
-from tests.lab.pki import Authority
+from tests.lab.pki import Authority, sha256
 from tests.unit.event_data import AIK, NDES, raw
 from tests.unit.evidence_data import PROFILE_PATH, THUMBPRINT, certificate, probed, profile
 from tests.unit.plan_data import (
@@ -52,6 +53,7 @@ def test_trust_whole() -> None:
                         "failures": ["untrusted_root"],
                         "missing_issuer": {"subject": "CN=Root", "key_identifier": "cd" * 20},
                         "chain": ["22" * 32],
+                        "supplied_chain": None,
                     }
                 ],
                 "findings": [findings(tls_event(), found=evidence(untrusted()))[0]["key"]],
@@ -59,7 +61,7 @@ def test_trust_whole() -> None:
         ],
         "skipped": [],
     }
-    assert plan["digest"] == "622b18ad60372c487a25dd3583beaa8ef705c2ef8728ffa67a15a8459538758a"
+    assert plan["digest"] == "9344c52f0bf5e4aabe3d13b9daf33c6677267931f5673819ea0d8a743a13132b"
 
 
 def test_use_http_whole() -> None:
@@ -180,6 +182,36 @@ def test_a_plan_needs_no_files_and_no_server() -> None:
     ):
         [action] = plan_of(evidence(untrusted()), **settings)["actions"]
         assert action["module_args"] == {"urls": [NDES], "pins": [PIN], **more}
+
+
+def test_another_content_of_the_chain_files_is_another_plan() -> None:
+    """Also with a second root that is pinned, or an intermediate more; not with another order or other words."""
+    root, second = Authority.root("Lab Root CA"), Authority.root("Lab Root CA 2")
+    lacks = untrusted()
+    lacks["tls"] |= {"presented": [], "built": [certificate(pem=root.intermediate("Lab Issuing CA").pem)]}
+
+    def planned(*chain: str) -> HostPlan:
+        return plan_of(evidence(lacks), pins=[PIN], chain_files=["chain.pem"], chain=list(chain))
+
+    made = planned(root.pem)
+    assert made["actions"][0]["basis"][0]["supplied_chain"] == [sha256(root.certificate)]
+    assert planned(f"Root of the lab:\n{root.pem}\n{root.pem}", root.pem)["digest"] == made["digest"]
+    both = planned(root.pem + second.pem)
+    assert both["actions"][0]["basis"][0]["supplied_chain"] == sorted(
+        [sha256(root.certificate), sha256(second.certificate)]
+    )
+    assert both["digest"] != made["digest"]
+    assert planned(second.pem, root.pem)["digest"] == both["digest"]
+
+
+def test_another_chain_at_the_endpoint_is_another_plan() -> None:
+    """Where it is the endpoint's own that would be trusted."""
+    more = untrusted()
+    more["tls"]["presented"] = [*more["tls"]["presented"], certificate(sha256="33" * 32), certificate(is_ca=False)]
+    [basis] = plan_of(evidence(more), pins=[PIN])["actions"][0]["basis"]
+    assert basis["supplied_chain"] == sorted([PIN, "33" * 32])
+    assert plan_of(evidence(more), pins=[PIN])["digest"] != plan_of(evidence(untrusted()), pins=[PIN])["digest"]
+    assert plan_of(evidence(more))["digest"] == plan_of(evidence(untrusted()))["digest"]
 
 
 def test_trust_is_planned_only_in_a_chain_that_fits() -> None:
