@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -14,34 +15,57 @@ from typing import Any, get_args
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding
 from ansible_collections.winpki.scep.plugins.plugin_utils.chain_file import read_chain_file
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import RefusedError
-from ansible_collections.winpki.scep.plugins.plugin_utils.gate import Decision, Gate, decide, needs_plan, to_verify
+from ansible_collections.winpki.scep.plugins.plugin_utils.gate import (
+    Decision,
+    Gate,
+    decide,
+    hold_twins,
+    needs_plan,
+    to_verify,
+    why_unread,
+    with_planned,
+)
+from ansible_collections.winpki.scep.plugins.plugin_utils.host_address import (
+    Address,
+    AddressError,
+    Locate,
+    host_address,
+    same_machine,
+)
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan, plan_remediation, plan_settings
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_action import PlanSettings, SettingsError
+from ansible_collections.winpki.scep.plugins.plugin_utils.plan_artifact import from_text, is_text, to_text
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import (
     PlanDocument,
     PlanRefusedError,
+    not_read,
     plan_document,
+    planned_hosts,
     read_plan,
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_text import render_gate
 from ansible_collections.winpki.scep.plugins.plugin_utils.play import OptionError, read_rules, registered, version
-from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, build_report
-from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import WriteError, write_json
+from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, anything_read, build_report
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import WriteError, check_folder, write_json
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
 
 _SPEC = {
-    "result": {"type": "str", "required": True},
-    "evidence": {"type": "str", "required": True},
-    "settings": {"type": "str", "required": True},
+    "result": {"type": "str"},
+    "evidence": {"type": "str"},
+    "settings": {"type": "str"},
     "rules": {"type": "raw", "default": []},
     "gate": {"type": "str", "choices": list(get_args(Gate)), "default": "check"},
-    "plan": {"type": "path"},
+    "plan": {"type": "str"},
     "output": {"type": "path", "default": "remediation/plan.json"},
+    "publish": {"type": "bool", "default": False},
     "max_age": {"type": "int", "default": 86400},
 }
-_BATCH = "ansible_play_batch"
+_RESULTS = ("result", "evidence", "settings")
+_BATCH, _ALL = "ansible_play_batch", "ansible_play_hosts_all"
+_PUBLISHED = "scep_plan"
 
 
 class ActionModule(ActionBase):
@@ -54,56 +78,96 @@ class ActionModule(ActionBase):
         """Returns the result that the module's page describes."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         validate: Callable[..., tuple[Any, dict[str, Any]]] = self.validate_argument_spec
-        args = validate(argument_spec=_SPEC)[1]
+        args = validate(argument_spec=_SPEC, required_together=[_RESULTS])[1]
         try:
             return {**result, **self._judge(args, task_vars or {})}
         except PlanRefusedError as error:
-            return {**result, "failed": True, "reason": error.reason, "msg": f"plan: {args['plan']}: {error}"}
+            named = "the text that was handed on" if is_text(args["plan"]) else args["plan"]
+            return {**result, "failed": True, "reason": error.reason, "msg": f"plan: {named}: {error}"}
         except WriteError as error:
             return {**result, "failed": True, "msg": f"output: {error}"}
-        except (OptionError, MissingLibraryError) as error:
+        except (OptionError, AddressError, MissingLibraryError) as error:
             return {**result, "failed": True, "msg": str(error)}
 
     def _judge(self, args: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
         if args["max_age"] <= 0:
             raise OptionError("max_age", f"{args['max_age']} is not possible; it is in seconds and more than 0")
         now, check_mode, gate = datetime.now(timezone.utc), bool(self._task.check_mode), args["gate"]
-        addresses = _addresses(task_vars)
-        plan = _read(args["plan"], addresses, now, args["max_age"]) if args["plan"] and gate != "none" else None
+        locate = self._locator(task_vars)
+        plan = _read(args["plan"], locate, now, args["max_age"]) if args["plan"] and gate != "none" else None
         if needs_plan(gate, plan, check_mode=check_mode):
             raise OptionError("plan", "the gate is plan, so an apply run needs the plan that an earlier run wrote")
+        if check_mode and plan is None:
+            check_folder(str(Path(args["output"]).parent))
+        rules = read_rules(args["rules"], self._loader)
+        if args["result"] is None:
+            return {"changed": False}
+        evidence = registered(args["evidence"], task_vars, _BATCH)
         report = build_report(
             results=registered(args["result"], task_vars, _BATCH),
-            evidence=registered(args["evidence"], task_vars, _BATCH),
-            rules=read_rules(args["rules"], self._loader),
+            evidence=evidence,
+            rules=rules,
             generator=f"winpki.scep {version()}",
             now=now,
         )
-        fresh = self._plans(report, registered(args["settings"], task_vars, _BATCH))
-        decisions = [decide(gate, plan, one, check_mode=check_mode) for one in fresh]
-        written: str | None = None
-        if check_mode and plan is None:
+        made = self._plans(report, registered(args["settings"], task_vars, _BATCH))
+        fresh = with_planned(made, plan, task_vars[_BATCH])
+        decisions = decide(gate, plan, fresh, check_mode=check_mode, unread=why_unread(report, evidence))
+        planned = planned_hosts(plan["hosts"]) if plan else []
+        acting = {one["host"] for one in decisions if one["allowed"]} | set(planned) & set(task_vars[_ALL])
+        decisions = hold_twins(decisions, same_machine({host: locate(host) for host in acting}))
+        unread = not_read(report["hosts"])
+        document: PlanDocument | None = None
+        if check_mode and plan is None and anything_read(report):
             document = plan_document(
-                fresh,
-                addresses,
+                made,
+                unread,
+                locate,
                 generator=report["generator"],
                 created=report["generated"],
                 max_age_seconds=args["max_age"],
             )
-            written = write_json(args["output"], document)
+        written = write_json(args["output"], document) if document else None
         # Goes through the queue to Ansible's main process, so it is plain text in the order of the tasks.
-        Display().display(f"\n{render_gate(fresh, decisions, report['hosts'], plan, written)}\n")
-        return {
+        Display().display(f"\n{render_gate(fresh, decisions, unread, plan, written)}\n")
+        if not anything_read(report):
+            return {
+                "failed": True,
+                "msg": "no event log of these hosts could be read: the screen above has the reasons",
+            }
+        findings = {finding["key"]: finding for finding in report["findings"]}
+        shown: dict[str, Any] = {
             "changed": False,
             "written": written,
-            "hosts": {plan["host"]: _shown(plan, one) for plan, one in zip(fresh, decisions, strict=True)},
+            "planned": planned,
+            "not_read": unread,
+            "hosts": {plan["host"]: _shown(plan, one, findings) for plan, one in zip(fresh, decisions, strict=True)},
         }
+        return {**shown, **_handed_on(document)} if document and args["publish"] else shown
 
     def _plans(self, report: Report, settings: Mapping[str, Any]) -> list[HostPlan]:
         """Returns the plans. A finding of a host that was not asked, in a collector's log, has no evidence here."""
         read = cache(lambda path: read_chain_file(self._find_needle, self._loader, path))
         checked = {host: _settings(host, given or {}, read) for host, given in settings.items()}
         return plan_remediation(report["findings"], report["evidence"], checked, report["generated"])
+
+    def _locator(self, task_vars: Mapping[str, Any]) -> Locate:
+        """Returns what tells where Ansible reaches a host; it costs about a millisecond a host that is asked for."""
+        hostvars, known = task_vars["hostvars"], frozenset(task_vars["groups"]["all"])
+        task: Any = self._task
+        of_play = task.get_play().get_vars()
+        templar = self._templar.copy_with_new_env()
+
+        @cache
+        def locate(host: str) -> Address | None:
+            if host not in known:
+                return None
+            # raw_get leaves out the play's variables and the other hosts', which a template may name too.
+            variables = {**of_play, **hostvars.raw_get(host), "hostvars": hostvars}
+            templar.available_variables = variables
+            return host_address(host, variables, templar.template)
+
+        return locate
 
 
 def _settings(host: str, given: Mapping[str, Any], read: Callable[[str], str]) -> PlanSettings:
@@ -114,25 +178,28 @@ def _settings(host: str, given: Mapping[str, Any], read: Callable[[str], str]) -
         raise OptionError(f"settings of {host}", str(error)) from error
 
 
-def _shown(plan: HostPlan, decision: Decision) -> dict[str, Any]:
+def _shown(plan: HostPlan, decision: Decision, findings: Mapping[str, Finding]) -> dict[str, Any]:
     return {
         "digest": plan["digest"],
         "allowed": decision["allowed"],
         "held": decision["held"],
         "skipped": plan["skipped"],
-        "verify": to_verify(decision["allowed"]),
+        "verify": to_verify(decision["allowed"], findings),
     }
 
 
-def _addresses(task_vars: Mapping[str, Any]) -> dict[str, str]:
-    """Returns where Ansible reaches each host of the inventory, as the inventory says it."""
-    hostvars = task_vars["hostvars"]
-    return {host: str(hostvars.raw_get(host).get("ansible_host") or host) for host in task_vars["groups"]["all"]}
+def _handed_on(document: PlanDocument) -> dict[str, Any]:
+    """Returns what Ansible takes for the run's statistics, as it does what set_stats returns, and AWX for artifacts."""
+    stats = {"data": {_PUBLISHED: to_text(document)}, "per_host": False, "aggregate": False}
+    # It can be megabytes: with -v nobody wants it on the screen.
+    return {"ansible_stats": stats, "_ansible_verbose_override": True}
 
 
-def _read(path: str, addresses: Mapping[str, str], now: datetime, max_age: int) -> PlanDocument:
+def _read(plan: str, locate: Locate, now: datetime, max_age: int) -> PlanDocument:
+    if is_text(plan):
+        return read_plan(from_text(plan), locate, now=now, max_age_seconds=max_age)
     try:
-        content = Path(path).expanduser().read_bytes()
+        content = Path(os.path.expandvars(plan)).expanduser().read_bytes()
     except OSError as error:
-        raise OptionError("plan", f"{path} can't be read: {error.strerror}") from error
-    return read_plan(content, addresses, now=now, max_age_seconds=max_age)
+        raise OptionError("plan", f"{plan} can't be read: {error.strerror}") from error
+    return read_plan(content, locate, now=now, max_age_seconds=max_age)

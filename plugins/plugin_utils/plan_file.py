@@ -12,12 +12,22 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypedDict, cast
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import time_of
+from ansible_collections.winpki.scep.plugins.plugin_utils.host_address import Address, Locate
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan, digest_of
+from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import HostRow
 
 SCHEMA = 1
 # A plan from the future comes from a clock that is off; this much of it is borne.
 _FUTURE = timedelta(minutes=5)
 Refusal = Literal["unreadable", "schema", "edited", "future", "too_old", "other_inventory"]
+
+
+class NotRead(TypedDict):
+    """A host that could not be read, so nothing is said of it: ``status`` and ``reason`` as in findings.json."""
+
+    host: str
+    status: str
+    reason: str
 
 
 class PlanDocument(TypedDict):
@@ -28,8 +38,9 @@ class PlanDocument(TypedDict):
         generator: the collection and its version.
         created: ISO 8601 UTC.
         max_age_seconds: how long after that it may be applied.
-        inventory: fingerprint of the planned hosts' names and addresses.
+        inventory: fingerprint of the names and addresses of the hosts that have actions.
         hosts: the plans.
+        not_read: the hosts that were asked and could not be read.
         digest: SHA-256 of all the rest, in lower hex. It tells an edited file, it is no signature.
     """
 
@@ -39,6 +50,7 @@ class PlanDocument(TypedDict):
     max_age_seconds: int
     inventory: str
     hosts: list[HostPlan]
+    not_read: list[NotRead]
     digest: str
 
 
@@ -55,52 +67,80 @@ class PlanRefusedError(Exception):
         self.reason = reason
 
 
+def not_read(rows: Iterable[HostRow]) -> list[NotRead]:
+    """Returns those of the hosts that were asked whose log was not read."""
+    return [
+        {"host": row["host"], "status": row["status"], "reason": row["reason"] or ""}
+        for row in rows
+        if row["log"] is None
+    ]
+
+
 def plan_document(
-    plans: Sequence[HostPlan], addresses: Mapping[str, str], *, generator: str, created: str, max_age_seconds: int
+    plans: Sequence[HostPlan],
+    unread: Sequence[NotRead],
+    locate: Locate,
+    *,
+    generator: str,
+    created: str,
+    max_age_seconds: int,
 ) -> PlanDocument:
     """Returns the document for plans that were made at one time.
 
     Args:
         plans: of the hosts.
-        addresses: where Ansible reaches each host of the inventory, by name.
+        unread: the hosts that could not be read.
+        locate: tells where Ansible reaches a host of the inventory.
         generator: the collection and its version.
         created: ISO 8601 UTC.
         max_age_seconds: how long it may be applied.
+
+    Raises:
+        AddressError: where a host is reached is not known.
     """
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "generator": generator,
         "created": created,
         "max_age_seconds": max_age_seconds,
-        "inventory": inventory_fingerprint((plan["host"] for plan in plans), addresses),
+        "inventory": inventory_fingerprint(addresses_of(plans, locate)),
         "hosts": list(plans),
+        "not_read": list(unread),
     }
     return cast("PlanDocument", {**document, "digest": _digest(document)})
 
 
-def inventory_fingerprint(hosts: Iterable[str], addresses: Mapping[str, str]) -> str:
-    """Returns the SHA-256 of the hosts' names and addresses; a host that the inventory lacks has none."""
-    pairs = sorted((host, addresses.get(host)) for host in set(hosts))
-    return _digest(pairs)
+def planned_hosts(plans: Iterable[HostPlan]) -> list[str]:
+    """Returns the names of the hosts that have actions, sorted."""
+    return sorted(plan["host"] for plan in plans if plan["actions"])
 
 
-def read_plan(
-    content: bytes, addresses: Mapping[str, str], *, now: datetime, max_age_seconds: int | None = None
-) -> PlanDocument:
+def addresses_of(plans: Iterable[HostPlan], locate: Locate) -> dict[str, Address | None]:
+    """Returns where the hosts that have actions are reached, by name; nothing is done on the others."""
+    return {host: locate(host) for host in planned_hosts(plans)}
+
+
+def inventory_fingerprint(addresses: Mapping[str, Address | None]) -> str:
+    """Returns the SHA-256 of names and addresses; a host that the inventory lacks has none."""
+    return _digest({host: address and dict(address) for host, address in addresses.items()})
+
+
+def read_plan(content: bytes, locate: Locate, *, now: datetime, max_age_seconds: int | None = None) -> PlanDocument:
     """Returns the plan if it may be applied.
 
     Args:
         content: of the file.
-        addresses: where Ansible reaches each host of this inventory, by name.
+        locate: tells where Ansible reaches a host of this inventory.
         now: UTC.
         max_age_seconds: a shorter life than the plan's own, None for that.
 
     Raises:
         PlanRefusedError: it may not.
+        AddressError: where a host is reached is not known.
     """
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PlanRefusedError("unreadable", f"it is not JSON ({error}): make a new plan") from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise PlanRefusedError(
@@ -108,15 +148,41 @@ def read_plan(
         )
     if document.get("digest") != _digest({key: value for key, value in document.items() if key != "digest"}):
         raise PlanRefusedError("edited", "it was edited after it was made, its digest does not fit: make a new plan")
+    if not _is_plan(document):
+        raise PlanRefusedError("unreadable", "it does not have the keys of a plan: make a new plan")
     plan = cast("PlanDocument", document)
     if any(one["digest"] != digest_of(one["actions"]) for one in plan["hosts"]):
         raise PlanRefusedError("edited", "a host's actions do not fit their digest: make a new plan")
     _check_age(plan, now, max_age_seconds)
-    if plan["inventory"] != inventory_fingerprint((one["host"] for one in plan["hosts"]), addresses):
-        unknown = sorted(one["host"] for one in plan["hosts"] if one["host"] not in addresses)
+    addresses = addresses_of(plan["hosts"], locate)
+    if plan["inventory"] != inventory_fingerprint(addresses):
+        unknown = [host for host, address in addresses.items() if address is None]
         what = f"which lacks {', '.join(unknown[:3])}" if unknown else "which has its hosts at other addresses"
         raise PlanRefusedError("other_inventory", f"it was made for another inventory than this one, {what}")
     return plan
+
+
+def _is_plan(document: Mapping[str, Any]) -> bool:
+    """Returns whether all that is looked at is there: a file can be made by hand, with a digest that fits."""
+    hosts = document.get("hosts")
+    if not isinstance(hosts, list) or not isinstance(document.get("created"), str):
+        return False
+    if not isinstance(document.get("max_age_seconds"), int) or "inventory" not in document:
+        return False
+    for host in hosts:
+        if not isinstance(host, dict) or not isinstance(host.get("host"), str) or "digest" not in host:
+            return False
+        actions = host.get("actions")
+        if not isinstance(actions, list) or not all(map(_is_action, actions)):
+            return False
+    return len({host["host"] for host in hosts}) == len(hosts)
+
+
+def _is_action(action: Any) -> bool:
+    if not isinstance(action, dict) or not isinstance(action.get("role"), str) or "module_args" not in action:
+        return False
+    basis = action.get("basis")
+    return isinstance(basis, list) and all(isinstance(one, dict) for one in basis)
 
 
 def _check_age(plan: PlanDocument, now: datetime, max_age_seconds: int | None) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.gate import Decision
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan
-from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import PlanDocument
-from ansible_collections.winpki.scep.plugins.plugin_utils.report_input import HostRow
+from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import NotRead, PlanDocument
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import WIDTH
 from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import plural, short_list, squeeze, visible, wrap
 
@@ -21,7 +20,7 @@ _REASON = 240
 def render_gate(
     plans: Sequence[HostPlan],
     decisions: Sequence[Decision],
-    hosts: Iterable[HostRow],
+    hosts: Iterable[NotRead],
     plan: PlanDocument | None,
     written: str | None,
 ) -> str:
@@ -30,18 +29,14 @@ def render_gate(
     Args:
         plans: of this run.
         decisions: on them.
-        hosts: all hosts that were asked.
+        hosts: those that could not be read.
         plan: the plan that this run was given.
         written: where this run has written a plan; one line however long, to be copied.
     """
     allowed = [(one["host"], action["role"]) for one in decisions for action in one["allowed"]]
     held = [(one["host"], item["role"], squeeze(item["message"], _REASON)) for one in decisions for item in one["held"]]
     left = [(one["host"], item["cause"], squeeze(item["reason"], _REASON)) for one in plans for item in one["skipped"]]
-    unread = [
-        (row["host"], row["status"], squeeze(row["reason"] or "", _REASON))
-        for row in hosts
-        if row["status"] not in ("ok", "quiet")
-    ]
+    unread = [(one["host"], one["status"], squeeze(one["reason"], _REASON)) for one in hosts]
     said = f"{plural(len(allowed), 'action')} may be done, {len(held)} held back, {plural(len(left), 'failure')} left"
     lines = ["SCEP remediation", "=" * WIDTH, *wrap(f"{said} alone", WIDTH)]
     if plan is not None:

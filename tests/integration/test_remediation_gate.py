@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lab.playbook import PlaybookResult, run_playbook
-from tests.unit.event_data import AIK
+from tests.unit.event_data import AIK, NDES
 from tests.unit.plan_data import PIN, evidence, isolated, unresolved_aik, untrusted
 from tests.unit.report_data import raw_event, result
 
@@ -39,25 +39,52 @@ def hosts() -> dict[str, dict[str, Any]]:
     }
 
 
+RESULTS = {"result": "enrolment", "evidence": "found", "settings": "allowed"}
+
+
 def run(
-    folder: Path, inventory: dict[str, dict[str, Any]], *, check: bool = False, **options: Any
+    folder: Path,
+    inventory: dict[str, dict[str, Any]],
+    *,
+    variables: dict[str, Any] | None = None,
+    arguments: tuple[str, ...] = (),
+    check: bool = False,
+    **options: Any,
 ) -> tuple[PlaybookResult, dict[str, Any]]:
-    """Runs the gate over these hosts; what it printed, and what it registered."""
+    """Runs the gate over these hosts; what it printed, and what it registered.
+
+    Args:
+        folder: to run in.
+        inventory: the hosts with their variables.
+        variables: of all hosts.
+        arguments: for Ansible.
+        check: check mode.
+        **options: of the gate.
+    """
     path = folder / "inventory.json"
-    path.write_text(json.dumps({"all": {"hosts": inventory}}), "utf-8")
+    path.write_text(json.dumps({"all": {"hosts": inventory, "vars": variables or {}}}), "utf-8")
     gate = {
         "name": "Gate",
-        "winpki.scep.remediation_gate": {
-            "result": "enrolment",
-            "evidence": "found",
-            "settings": "allowed",
-            **options,
-        },
+        "winpki.scep.remediation_gate": RESULTS | options,
         "delegate_to": "localhost",
         "run_once": True,
     }
-    play = {"name": "Play", "hosts": "all", "gather_facts": False, "tasks": [gate]}
-    done = run_playbook([play], path, folder=folder, timeout=120, check=check)
+    play = {
+        "name": "Play",
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [gate],
+        "vars": {"suffix": "example"},
+    }
+    done = run_playbook(
+        [play],
+        path,
+        folder=folder,
+        timeout=120,
+        check=check,
+        arguments=arguments,
+        environment={"ANSIBLE_SHOW_CUSTOM_STATS": "1"},
+    )
     return done, done.results[-1].result
 
 
@@ -90,6 +117,11 @@ def test_a_check_mode_run_writes_the_plan_and_shows_it(tmp_path: Path) -> None:
         ALL.items()
     )
     assert document["max_age_seconds"] == 86400
+    unread = [{"host": "down1", "status": "unreachable", "reason": "timed out"}]
+    assert document["not_read"] == registered["not_read"] == unread
+    assert registered["planned"] == []
+    assert registered["hosts"]["client1"]["verify"]["contexts"] == {NDES: ["INTRA\\rudi"]}
+    assert "CUSTOM STATS" not in done.stdout
     assert document["generator"].startswith("winpki.scep ")
     assert (tmp_path / PLAN).stat().st_mode & 0o777 == 0o640
     lines = done.stdout.splitlines()
@@ -129,6 +161,7 @@ def test_with_the_plan_all_of_it_passes(planned: Path) -> None:
         _done, registered = run(planned, hosts(), plan=PLAN, gate=gate)
         assert passed(registered) == ALL
         assert registered["written"] is None
+        assert registered["planned"] == ["client1", "kiosk1"]
 
 
 def test_without_a_gate_all_passes(tmp_path: Path) -> None:
@@ -149,6 +182,92 @@ def test_drift_holds_that_host_alone(planned: Path) -> None:
     )
 
 
+def test_planned_hosts_that_fail_no_more_or_can_not_be_read_are_held(planned: Path) -> None:
+    now = hosts()
+    now["client1"]["enrolment"] = result()
+    now["kiosk1"]["enrolment"] = {"failed": True, "changed": False, "msg": "Access is denied."}
+    _done, registered = run(planned, now, plan=PLAN, gate="plan")
+    assert (passed(registered), held(registered)) == (
+        NONE,
+        {"client1": [("trust_ndes_chain", "drift")], "kiosk1": [("disable_aik", "not_read")], "kiosk2": []},
+    )
+    assert registered["planned"] == ["client1", "kiosk1"]
+    assert [one["host"] for one in registered["not_read"]] == ["down1", "kiosk1"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_where_nothing_could_be_read_the_run_fails(tmp_path: Path, check: bool) -> None:
+    wrong = {"failed": True, "changed": False, "msg": "the specified credentials were rejected by the server"}
+    done, registered = run(tmp_path, {"client1": {"enrolment": wrong}}, check=check)
+    assert (done.exit_code, registered["msg"]) == (
+        2,
+        "no event log of these hosts could be read: the screen above has the reasons",
+    )
+    assert "client1  failed  the specified credentials were rejected by the server" in done.stdout
+    assert not (tmp_path / PLAN).exists()
+
+
+def test_one_machine_under_two_names_is_held_and_one_of_them_alone_is_not(tmp_path: Path) -> None:
+    now = hosts()
+    now["client1"]["ansible_host"] = "{{ inventory_hostname | regex_replace('[0-9]') }}.{{ suffix }}"
+    now["client2"] = now["client1"]
+    now["kiosk1"]["ansible_host"] = "client.{{ hostvars.client1.suffix | default('example') }}"
+    now["kiosk1"]["ansible_port"] = 15986
+    _done, registered = run(tmp_path, now, check=True)
+    assert passed(registered) == {**ALL, "client1": [], "client2": []}
+    assert held(registered)["client2"] == [("trust_ndes_chain", "same_host")]
+    assert registered["hosts"]["client1"]["held"][0]["message"] == (
+        "client1 and client2 are one machine, at client.example:5986: name it once, or take one out with --limit"
+    )
+    _done, registered = run(tmp_path, now, plan=PLAN, gate="plan")
+    assert passed(registered) == {**ALL, "client1": [], "client2": []}
+    _done, registered = run(tmp_path, now, plan=PLAN, gate="plan", arguments=("--limit", "!client2"))
+    assert passed(registered) == ALL
+
+
+def test_a_plan_goes_to_the_next_job_as_a_text(tmp_path: Path) -> None:
+    """As AWX does with what a job has set as statistics; on the screen it is only where a setting of Ansible asks."""
+    done, _registered = run(tmp_path, hosts(), check=True, publish=True, arguments=("-v",))
+    screen, statistics = done.stdout.split("CUSTOM STATS")
+    text = json.loads(statistics[statistics.index("RUN: ") + 5 :])["scep_plan"]
+    assert text.startswith("scep-plan:1:H4sI")
+    assert "scep-plan" not in screen
+    (tmp_path / PLAN).unlink()
+    done, registered = run(tmp_path, hosts(), plan=text, gate="plan", publish=True)
+    assert passed(registered) == ALL
+    assert "CUSTOM STATS" not in done.stdout
+    done, registered = run(tmp_path, hosts(), plan=text[:-8], gate="plan")
+    assert (done.exit_code, registered["reason"]) == (2, "unreadable")
+    assert registered["msg"] == "plan: the text that was handed on: the text ends too early: hand it on whole"
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        (True, [({}, None), ({"output": "file/plan.json"}, "output: the report can't be written to {}/file: ")]),
+        (False, [({"plan": PLAN, "gate": "plan"}, None), ({"output": "file/plan.json"}, None),
+                 ({"gate": "plan"}, "plan: the gate is plan, so an apply run needs the plan"),
+                 ({"plan": PLAN, "max_age": 0}, "max_age: 0 is not possible"),
+                 ({"plan": "file", "gate": "plan"}, "plan: file: it is not JSON")]),
+    ],
+)  # fmt: skip
+def test_what_can_be_seen_before_any_host_is_read(
+    planned: Path, check: bool, expected: list[tuple[dict[str, Any], str | None]]
+) -> None:
+    (planned / "file").touch()
+    tasks = [
+        {"name": f"Gate {number}", "winpki.scep.remediation_gate": options, "run_once": True, "ignore_errors": True}
+        for number, (options, _message) in enumerate(expected)
+    ]
+    play = {"name": "Play", "hosts": "all", "gather_facts": False, "tasks": tasks}
+    done = run_playbook([play], planned / "inventory.json", folder=planned, timeout=120, check=check)
+    found = [one.result.get("msg", "") for one in done.results]
+    assert len(found) == len(expected)
+    for told, (_options, message) in zip(found, expected, strict=True):
+        assert told.startswith(message.format(planned)) if message else told == ""
+    assert "SCEP remediation" not in done.stdout
+
+
 def test_a_host_that_is_new_is_held(planned: Path) -> None:
     now = hosts()
     now["client9"] = {**now["client1"], "ansible_host": "10.0.0.9"}
@@ -161,7 +280,10 @@ def test_without_evidence_nothing_passes_and_it_is_said(planned: Path) -> None:
     now = hosts()
     now["client1"]["found"] = {"unreachable": True, "msg": "timed out"}
     _done, registered = run(planned, now, plan=PLAN, gate="plan")
-    assert held(registered)["client1"] == [("trust_ndes_chain", "drift")]
+    assert held(registered)["client1"] == [("trust_ndes_chain", "not_read")]
+    assert registered["hosts"]["client1"]["held"][0]["message"] == (
+        "whether it is still as planned is not known: no evidence was taken from it: timed out"
+    )
     assert [one["reason"] for one in registered["hosts"]["client1"]["skipped"]] == [
         "trust_ndes_chain: no probe from this host tells what it meets at this server;"
         " use_http: no probe from this host tells what it meets at this server"
@@ -193,14 +315,21 @@ def test_a_plan_that_is_refused(
     assert registered.get("reason") == reason
 
 
-def test_another_inventory(planned: Path) -> None:
+def test_another_inventory(tmp_path: Path) -> None:
     now = hosts()
-    now["client1"]["ansible_host"] = "10.9.9.9"
-    _done, registered = run(planned, now, plan=PLAN)
+    now["client1"]["ansible_host"] = "{{ inventory_hostname }}.{{ domain }}"
+    production = {"domain": "prod.example", "ansible_winrm_port": "{{ 5000 + 986 }}"}
+    assert run(tmp_path, now, check=True, variables=production)[0].exit_code == 0
+    _done, registered = run(tmp_path, now, plan=PLAN, variables=production)
+    assert passed(registered) == ALL
+    _done, registered = run(tmp_path, now, plan=PLAN, variables={**production, "domain": "test.example"})
     assert registered["reason"] == "other_inventory"
-    del now["client1"]
-    _done, registered = run(planned, now, plan=PLAN)
-    assert registered["msg"] == (f"plan: {PLAN}: it was made for another inventory than this one, which lacks client1")
+    done, registered = run(tmp_path, now, plan=PLAN)
+    assert done.exit_code == 2
+    assert registered["msg"].startswith(
+        "ansible_host of client1 can't be rendered, so where the host is reached is not known: "
+    )
+    assert "'domain' is undefined" in registered["msg"]
 
 
 @pytest.mark.parametrize(
