@@ -16,10 +16,14 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.event import Event, pa
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import ProfileEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.host_module import run_module
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
+from ansible_collections.winpki.scep.plugins.plugin_utils.raised_level import RaisedLevel
 from ansible_collections.winpki.scep.plugins.plugin_utils.verification import (
     Started,
     Verdict,
+    Watch,
     blind_spots,
+    check_contexts,
+    contexts_of,
     has_aik,
     overall,
     profiles_of,
@@ -30,24 +34,31 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.verification import (
 _SPEC = {
     "urls": {"type": "list", "elements": "str", "default": []},
     "silent_urls": {"type": "list", "elements": "str", "default": []},
+    "contexts": {"type": "dict", "default": {}},
     "start": {"type": "bool", "default": True},
     "wait": {"type": "float", "default": 300.0},
     "interval": {"type": "float", "default": 15.0},
     "look_again": {"type": "float", "default": 8.0},
-    "log_level": {"type": "int"},
+    "log_level": {"type": "int", "choices": [0, 1, 2, 3, 4, 5]},
     "required": {"type": "bool", "default": False},
     "role": {"type": "str"},
 }
 _LONGEST_WAIT = 3600.0
 _SHORTEST_INTERVAL = 1.0
+_LONGEST_PAUSE = 15.0
+"""Seconds between two tries to put the log level back."""
 _AIK_TASK = "\\Microsoft\\Windows\\CertificateServicesClient\\AikCertEnrollTask"
 _CHECK = "In check mode no enrolment is started."
 
 
 class ActionModule(ActionBase):
-    """Two round trips for the mark, one for each enrolment that is started, and one or two for each look."""
+    """Three round trips for the mark, one for each enrolment started, one or two for each look, two for a level.
+
+    Whatever connection breaks is a failure, never unreachable: the host stays in the play, which says what came of it.
+    """
 
     _supports_check_mode = True
+    _is_broken = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Returns the result that the module's page describes."""
@@ -60,38 +71,89 @@ class ActionModule(ActionBase):
             )
             return {**result, "failed": True, "msg": message}
         self._vars = task_vars
+        return {**result, **self._verify(args)}
+
+    def _verify(self, args: Mapping[str, Any]) -> dict[str, Any]:
+        """Marks where the host is, and waits for its enrolments with the log level raised."""
         try:
-            mark = self._module("event_info", max_events=1)
+            read = self._module("log_level")
+            mark = read if read.get("failed") else self._module("event_info", max_events=1)
             found = mark if mark.get("failed") else self._module("profile_info")
         except AnsibleConnectionFailure as error:
-            # Not unreachable but failed: the host stays in the play, whose next task puts its log level back.
-            return {**result, "failed": True, "msg": f"The host could not be reached, so nothing was verified: {error}"}
+            return {"failed": True, "msg": f"The host could not be reached, so nothing was verified: {error}"}
         if found.get("failed"):
-            return {**result, **found}
+            return found
         profiles: list[ProfileEvidence] = found["profiles"]
         urls = args["urls"] or ([] if args["silent_urls"] else _device_urls(profiles))
+        message = check_contexts(args["contexts"], urls)
         if not urls and not args["silent_urls"]:
             message = (
                 "urls: there is nothing to verify, as this host has no SCEP profile of MDM: give the URLs it enrols at."
             )
-            return {**result, "failed": True, "msg": message}
+        if message:
+            return {"failed": True, "msg": message}
+        level = RaisedLevel(self._module, read["after"], args["log_level"], args["role"])
+        shown: dict[str, Any] = {"changed": False, "failed": True}
+        try:
+            message = level.raise_it()
+            if message is None:
+                shown = self._wait_for_enrolment(urls, profiles, mark, level.effective, args)
+            else:
+                shown["msg"] = message
+        finally:
+            # Also if the task's time is over, or something unforeseen has happened.
+            level.put_back(min(args["interval"], _LONGEST_PAUSE))
+        became = level.outcome()
+        shown |= {"log_level": became, "diff": level.diffs}
+        shown["changed"] = shown["changed"] or became["raised_to"] is not None or became["change_id"] is not None
+        if became["put_back"] is False:
+            shown |= {"failed": True, "msg": f"{shown['msg']} {became['detail']}"}
+        return shown
+
+    def _wait_for_enrolment(
+        self,
+        urls: Sequence[str],
+        profiles: Sequence[ProfileEvidence],
+        mark: Mapping[str, Any],
+        level: int | None,
+        args: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Starts what can be started, waits, and returns what was seen."""
         begin = time.monotonic()
         started = self._start(urls, profiles, args) if args["start"] else []
-        verdicts, spots, seconds = self._wait(urls, profiles, mark, args, begin)
+        verdicts, watch = self._wait(urls, profiles, mark, level, args, begin)
         outcome = overall(verdicts)
         shown = {
             "changed": any(one["started"] for one in started),
             "outcome": outcome,
             "verdicts": verdicts,
             "started": started,
-            "blind_spots": spots,
-            "waited_seconds": round(seconds, 1),
+            "blind_spots": blind_spots(watch),
+            "waited_seconds": round(time.monotonic() - begin, 1),
             "look_again": _look_again(args["look_again"]) if outcome in ("open", "quiet") else None,
         }
-        return {**result, **shown, **_told(shown, required=args["required"])}
+        return {**shown, **_told(shown, required=args["required"])}
 
     def _module(self, name: str, **arguments: Any) -> dict[str, Any]:
-        return run_module(self._execute_module, name, arguments, self._vars)
+        return run_module(self._execute, name, arguments, self._vars)
+
+    def _look(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Runs a module; a broken connection is a failure, as the host may be back before the time is over."""
+        try:
+            return self._module(name, **arguments)
+        except AnsibleConnectionFailure as error:
+            self._display.vvv(f"verify_enrolment: the host could not be reached, and is asked again: {error}")
+            return {"failed": True, "msg": str(error)}
+
+    def _execute(self, name: str, **given: Any) -> dict[str, Any]:
+        """Runs a module, over a new connection if the last one broke."""
+        if self._is_broken:
+            # The connection plugins go on with a shell that the host, after a restart, does not know any more.
+            self._connection.reset()
+        self._is_broken = True
+        done: dict[str, Any] = self._execute_module(name, **given)
+        self._is_broken = False
+        return done
 
     def _start(
         self, urls: Sequence[str], profiles: Sequence[ProfileEvidence], args: Mapping[str, Any]
@@ -133,33 +195,42 @@ class ActionModule(ActionBase):
         urls: Sequence[str],
         profiles: Sequence[ProfileEvidence],
         mark: Mapping[str, Any],
+        level: int | None,
         args: Mapping[str, Any],
         begin: float,
-    ) -> tuple[list[Verdict], list[str], float]:
-        """Looks until every URL is decided or the time is over; then also returns what may have happened unseen."""
+    ) -> tuple[list[Verdict], Watch]:
+        """Looks until every URL is decided or the time is over; then also returns how it was watched."""
         wait = 0.0 if self._task.check_mode else args["wait"]
         with_profiles = any(profiles_of(url, profiles) for url in urls)
-        answer: dict[str, Any] | None = None
+        host = (mark.get("host") or {}).get("name")
+        watch = Watch(mark, None, None, 0.0, level)
         events: list[Event] = []
         now: Sequence[ProfileEvidence] = profiles
+        is_over = False
         while True:
-            try:
-                looked = self._module("event_info", after_record_id=mark.get("last_record_id") or 0)
-                if not looked.get("failed"):
-                    answer, events = looked, parse_events(looked["events"])
-                if with_profiles:
-                    now = self._module("profile_info").get("profiles") or now
-            except AnsibleConnectionFailure:
-                # The host may be back before the time is over, and its log level has to be put back afterwards.
-                self._display.vvv("verify_enrolment: the host could not be reached, and is asked again")
-            seconds = time.monotonic() - begin
-            verdicts = [verdict(url, events, profiles, now) for url in urls]
+            asked = time.monotonic() - begin
+            was_over, is_over = is_over, asked >= wait
+            looked = self._look("event_info", after_record_id=mark.get("last_record_id") or 0)
+            if looked.get("failed"):
+                watch = watch._replace(reason=str(looked.get("msg")).rstrip("."))
+            else:
+                watch = watch._replace(last=looked, reason=None, seconds=asked)
+                events = parse_events(looked["events"])
+            if with_profiles and not self._is_broken:
+                now = self._look("profile_info").get("profiles") or now
+            verdicts = [
+                verdict(url, events, profiles, now, contexts=contexts_of(url, args["contexts"]), host=host)
+                for url in urls
+            ]
             decided = all(one["outcome"] != "open" for one in verdicts) and not args["silent_urls"]
-            if decided or seconds >= wait:
+            # A host that is away at the very end gets one more chance to say what it has seen.
+            if decided or (is_over and (watch.reason is None or was_over)):
                 break
-            time.sleep(min(args["interval"], wait - seconds))
-        verdicts += [quiet_verdict(url, events, seconds) for url in args["silent_urls"]]
-        return verdicts, blind_spots(answer, args["log_level"]), seconds
+            left = wait - (time.monotonic() - begin)
+            time.sleep(args["interval"] if is_over else max(0.0, min(args["interval"], left)))
+        watched = watch if wait > 0 else None
+        verdicts += [quiet_verdict(url, events, watched, host=host) for url in args["silent_urls"]]
+        return verdicts, watch
 
 
 def _device_urls(profiles: Sequence[ProfileEvidence]) -> list[str]:
@@ -176,7 +247,8 @@ def _told(shown: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
     """Returns the sentence, and the failure where there is one."""
     parts = [f"{one['url']} {one['outcome']}: {one['detail']}" for one in shown["verdicts"]]
     if shown["outcome"] == "open":
-        parts += shown["blind_spots"]
+        # A silent URL's sentence has them already.
+        parts += [spot for spot in shown["blind_spots"] if not any(spot in part for part in parts)]
     if shown["look_again"]:
         parts.append(f"Look again at {shown['look_again']}.")
     failed = shown["outcome"] == "failed" or (required and shown["outcome"] == "open")

@@ -14,9 +14,11 @@ description:
     that of the AIK, and waits for an event 86, 87 or 88, or for a new certificate in a profile. A certificate of the
     AIK is seen by its event only.
   - Says of each URL what was seen, and no more. What is not decided when the time is over is open.
-  - Windows writes the event 88 only at log level 4 or higher. The role P(winpki.scep.verify#role) raises it meanwhile.
-  - It is an action plugin. It runs M(winpki.scep.event_info), M(winpki.scep.profile_info), M(winpki.scep.profile) and
-    M(winpki.scep.aik_task).
+  - Windows writes the event 88 only at log level 4 or higher. With O(log_level) the level is raised meanwhile and put
+    back in any case. Where that fails, RV(log_level) says that it may still be raised, and the task fails.
+  - It is an action plugin. It runs M(winpki.scep.event_info), M(winpki.scep.profile_info), M(winpki.scep.profile),
+    M(winpki.scep.aik_task), M(winpki.scep.log_level) and, to find a change whose answer was lost,
+    M(winpki.scep.undo_info).
 options:
   urls:
     description:
@@ -32,6 +34,18 @@ options:
     type: list
     elements: str
     default: []
+  contexts:
+    description:
+      - The accounts that have to succeed, for those of O(urls) where that matters, each URL with a list of accounts as
+        the events have them, such as C(INTRA\rudi).
+      - While one of them has no success, the URL is V(open), whoever else enrols there. An account that fails makes
+        it V(failed), whether it is listed or not. Without accounts, anybody's success counts.
+      - Accounts are compared without regard to case. C(Local system), and C(DOMAIN\HOST$) of any domain where C(HOST)
+        is this host's name, are all the machine itself. Other names that end with C($), as those of managed service
+        accounts, are accounts of their own.
+      - A new certificate in a device's profile counts for the machine only, one in a user's profile for no account.
+    type: dict
+    default: {}
   start:
     description:
       - Start the enrolment of the device's profiles of MDM that have one of O(urls), and the scheduled task that enrols
@@ -40,7 +54,9 @@ options:
     type: bool
     default: true
   wait:
-    description: How many seconds to wait at most, up to 3600. The last look may take a little longer.
+    description:
+      - How many seconds to wait at most, up to 3600. The last look may take a little longer, and if it was not
+        answered, there is one more after O(interval).
     type: float
     default: 300
   interval:
@@ -53,30 +69,37 @@ options:
     type: float
     default: 8
   log_level:
-    description: The enrolment log level that is in effect, to say what may have happened unseen.
+    description:
+      - The enrolment log level to have meanwhile. A higher one that is there stays. Below V(4) Windows writes no
+        successes, below V(2) no failures.
+      - Without it the level is only read, to say what may have happened unseen.
     type: int
+    choices: [0, 1, 2, 3, 4, 5]
   required:
     description: Fail also if something is still open.
     type: bool
     default: false
   role:
-    description: The role on whose behalf this is done.
+    description: The role on whose behalf this is done. It is kept in the undo record of the log level.
     type: str
 attributes:
   check_mode:
-    description: Nothing is started and nothing is waited for, so all is open.
+    description: Nothing is raised, started or waited for, so all is open.
     support: partial
-    details: A verification needs an enrolment.
+    details: A verification needs an enrolment. That the log level would be raised is told, and counts as a change.
   diff_mode:
     description: Returns details on what has changed, when in diff mode.
-    support: none
+    support: partial
+    details: Shows how the log level is raised and put back.
   platform:
     description: Target operating systems.
     support: full
     platforms: windows
 notes:
   - Of several accounts that enrol at one URL, each one's newest event counts, and one failure makes the URL failed.
-  - While a host can't be reached, it is asked again until the time is over.
+  - While a host can't be reached, it is asked again until the time is over. A connection that breaks is a failure of
+    the task, never an unreachable host, so that the play can go on to say what came of it.
+  - A run that is killed leaves the level raised. P(winpki.scep.rollback#role) puts it back by its undo record.
   - The log Application is read. A host that forwards its events still writes them there.
 seealso:
   - module: winpki.scep.event_info
@@ -93,13 +116,23 @@ EXAMPLES = r"""
     urls:
       - https://ndes01.intra.example.com/certsrv/mscep/mscep.dll/pkiclient.exe
     wait: 120
+    log_level: 4
   register: verified
+
+- name: See whether the user whose enrolment failed enrols again, and not only the machine
+  winpki.scep.verify_enrolment:
+    urls:
+      - https://ndes01.intra.example.com/certsrv/mscep/mscep.dll/pkiclient.exe
+    contexts:
+      https://ndes01.intra.example.com/certsrv/mscep/mscep.dll/pkiclient.exe: ['INTRA\rudi']
+    log_level: 4
+    wait: 3600
 """
 
 RETURN = r"""
 outcome:
   description:
-    - The worst of RV(verdicts[].outcome), with V(failed) before V(open) before V(succeeded) before V(quiet). V(failed)
+    - The worst of RV(verdicts[].outcome), with V(failed) before V(open) before V(quiet) before V(succeeded). V(failed)
       fails the task.
   returned: if the host could be asked
   type: str
@@ -117,8 +150,12 @@ verdicts:
       sample: https://ndes01.intra.example.com/certsrv/mscep/mscep.dll/pkiclient.exe
     outcome:
       description:
-        - V(succeeded) for an event 88 or a new certificate, V(failed) for an event 86 or 87, V(open) if neither was
-          seen, V(quiet) if nothing was seen of one of O(silent_urls).
+        - V(succeeded) for an event 88 or a new certificate, for each of its O(contexts) if there are any. A certificate
+          counts only in a profile that was there before and enrols at no other URL.
+        - V(failed) for an event 86 or 87.
+        - V(quiet) if nothing was seen of one of O(silent_urls), and the log was read at the end of the wait, is
+          enabled and has lost no events, at a level that writes failures.
+        - V(open) for all else.
       type: str
       returned: always
       sample: succeeded
@@ -160,6 +197,38 @@ started:
       type: str
       returned: always
       sample: In check mode no enrolment is started.
+log_level:
+  description: What became of the enrolment log level.
+  returned: if it came to that
+  type: dict
+  contains:
+    before:
+      description: The level that was in effect. Null if it is a value that Windows does not document, which is left.
+      type: int
+      returned: always
+      sample: 3
+    raised_to:
+      description: The level that it was raised to, or would be in check mode. Null if it was not raised.
+      type: int
+      returned: always
+      sample: 4
+    put_back:
+      description:
+        - Whether it was put back. If not, it may still be raised, and the task fails. Null if there was nothing to put
+          back.
+      type: bool
+      returned: always
+      sample: true
+    change_id:
+      description: The id of the change, for P(winpki.scep.rollback#role). Null if there was none, or it is not known.
+      type: str
+      returned: always
+      sample: 20260131T080000Z-0a1b2c3d
+    detail:
+      description: A sentence. Where the level may still be raised it says why, and how to take that back.
+      type: str
+      returned: always
+      sample: The log level was raised from 3 to 4, and put back.
 blind_spots:
   description: Why something may have happened unseen, such as a disabled log or a log level without successes.
   returned: if the host could be asked

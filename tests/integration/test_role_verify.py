@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration.aik_host import TASK, tasks
+from tests.integration.fault_host import Disturbance, DisturbedFleet
 from tests.integration.host_state import put_certificate, registry, set_key, undo_records
 from tests.integration.profile_host import write_profile
-from tests.lab import programs, tpm
+from tests.lab import programs, tpm, wsman
+from tests.lab.engine import Engine
 from tests.lab.events import event86
-from tests.lab.fleet import FleetHost, Lab
+from tests.lab.faults import Fault
+from tests.lab.fleet import Fleet, FleetHost, Lab
 from tests.lab.ndes import Ndes
 from tests.lab.pki import sha256, thumbprint
 from tests.lab.playbook import PlaybookResult, run_playbook
 from tests.lab.site_scenario import SiteScenario
 from tests.lab.sites import Sites
+from tests.lab.web import Handler, Request, Response
 
 LEVEL_KEY = "SOFTWARE\\Microsoft\\Cryptography\\AutoEnrollment"
 VERIFY = "winpki.scep.verify : Start an enrolment and wait for its end"
@@ -50,8 +55,8 @@ def trust(host: FleetHost, ndes: Ndes) -> None:
     put_certificate(host.folder, "Root", ndes.pki.root.certificate)
 
 
-def level(host: FleetHost) -> dict[str, Any]:
-    return dict(registry(host.folder).get(LEVEL_KEY, {}).get("values", {}))
+def level(folder: Path) -> dict[str, Any]:
+    return dict(registry(folder).get(LEVEL_KEY, {}).get("values", {}))
 
 
 def said(done: PlaybookResult, host: str) -> list[tuple[str, str | None]]:
@@ -72,11 +77,16 @@ def test_outcomes(lab: Lab, ndes: Ndes) -> None:
     for name in ("WELL", "LOW", "HIGH"):
         trust(hosts[name], ndes)
     set_key(hosts["HIGH"].folder, LEVEL_KEY, LogLevel=("DWord", 5))
-    levels = {name: level(host) for name, host in hosts.items()}
+    levels = {name: level(host.folder) for name, host in hosts.items()}
     fleet = lab.start(*hosts.values())
 
     checked = run_playbook("winpki.scep.verify", fleet.inventory_path, check=True, limit="WELL,BROKEN")
     assert said(checked, "WELL") == said(checked, "BROKEN") == [("open", None)]
+    told = checked.of("WELL", VERIFY).result
+    assert (told["changed"], told["log_level"]["detail"]) == (
+        True,
+        "The log level would be raised from 3 to 4 meanwhile.",
+    )
     assert checked.of("WELL", VERIFY).result["started"] == [
         {
             "profile_id": "ScepDevice",
@@ -104,15 +114,78 @@ def test_outcomes(lab: Lab, ndes: Ndes) -> None:
     broken = done.of("BROKEN", VERIFY).result
     assert (broken["outcome"], broken["verdicts"][0]["seen"]["hresult"]) == ("failed", "0x80072f8f")
     assert broken["look_again"] is None
+    well = done.of("WELL", VERIFY).result["log_level"]
+    assert (well["before"], well["raised_to"], well["put_back"]) == (3, 4, True)
+    assert well["change_id"] == undo_records(hosts["WELL"].folder)[0]["change_id"]
+    assert done.of("HIGH", VERIFY).result["log_level"]["raised_to"] is None
     waiting = done.of("WAITING", VERIFY).result
     assert waiting["look_again"] > datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     assert (waiting["started"], waiting["waited_seconds"] >= 2) == ([], True)
 
     # Whatever came of it, the level is as it was, and the records say by whom it was raised.
-    assert {name: level(host) for name, host in hosts.items()} == levels
+    assert {name: level(host.folder) for name, host in hosts.items()} == levels
     for name, host in hosts.items():
         records = [(record["role"], record["module"], record["state"]) for record in undo_records(host.folder)]
-        assert records == ([] if name in ("LOW", "HIGH") else [("verify", "log_level", "undone")]), name
+        unraised = ("LOW", "HIGH", "NOTHING")
+        assert records == ([] if name in unraised else [("verify", "log_level", "undone")]), name
+
+
+def silent(lab: Lab, name: str, **variables: Any) -> FleetHost:
+    """A host that is only listened to."""
+    given = {"silent_urls": [URL], "wait": 1, "interval": 1, **variables}
+    return lab.host(name, variables={f"verify_{key}": value for key, value in given.items()})
+
+
+def test_a_level_that_is_hard_to_put_back(lab: Lab, engine: Engine, tmp_path: Path) -> None:
+    """The answer of the raise is lost, or the host is away when the level is to be put back."""
+    hosts = {name: silent(lab, name) for name in ("UNHEARD", "AWAY")}
+    # After the level, the mark and the profiles comes the raise; then two looks, and the put-back.
+    disturbances = {
+        "UNHEARD": Disturbance(Fault("lose", "Receive"), 4, record="done"),
+        "AWAY": Disturbance(Fault("drop", times=0), 7),
+    }
+    with DisturbedFleet(list(hosts.values()), engine, tmp_path / "fleet", disturbances) as fleet:
+        done = run_playbook("winpki.scep.verify", fleet.inventory_path)
+        assert {name: done.of(name, VERIFY).status for name in hosts} == dict.fromkeys(hosts, "failed")
+        unheard = done.of("UNHEARD", VERIFY).result
+        assert unheard["msg"].startswith("The connection failed while the log level was raised, so nothing was")
+        assert (unheard["log_level"]["put_back"], level(hosts["UNHEARD"].folder)) == (True, {})
+        away = done.of("AWAY", VERIFY).result
+        assert (away["outcome"], away["log_level"]["put_back"]) == ("quiet", False)
+        assert "The log level may still be raised from 3 to 4: the connection failed" in away["msg"]
+        assert away["msg"].endswith("Take it back with winpki.scep.rollback and rollback_roles: [verify].")
+        assert level(hosts["AWAY"].folder) == {"LogLevel": {"kind": "DWord", "data": 4}}
+
+        fleet.clear_faults("AWAY")
+        back = run_playbook("winpki.scep.rollback", fleet.inventory_path, extra_vars={"rollback_roles": ["verify"]})
+        assert (back.exit_code, level(hosts["AWAY"].folder)) == (0, {})
+
+
+class ForgetfulFleet(Fleet):
+    """Its hosts forget their shells once, as with a restart: at the first look after the level was raised."""
+
+    def _handler(self, host: FleetHost) -> Handler:
+        handler = super()._handler(host)
+        commands: list[str] = []
+
+        def forgetful(request: Request) -> Response:
+            message = wsman.parse(request.body)
+            commands.extend([message.message_id] * (message.action == wsman.COMMAND))
+            if len(commands) == 5 and commands[-1] == message.message_id:
+                self.close_idle(0)
+            return handler(request)
+
+        return forgetful
+
+
+def test_a_host_that_forgets_its_shells(lab: Lab, engine: Engine, tmp_path: Path) -> None:
+    """It is asked again over a new connection."""
+    host = silent(lab, "RESTARTED")
+    with ForgetfulFleet([host], engine, tmp_path / "fleet") as fleet:
+        done = run_playbook("winpki.scep.verify", fleet.inventory_path, arguments=("-vvv",))
+    assert "the host could not be reached, and is asked again" in done.stdout
+    assert (said(done, "RESTARTED"), done.exit_code) == ([("quiet", None)], 0)
+    assert level(host.folder) == {}
 
 
 def test_from_a_failing_enrolment_to_a_succeeding_one(lab: Lab, ndes: Ndes) -> None:
@@ -136,8 +209,12 @@ def test_from_a_failing_enrolment_to_a_succeeding_one(lab: Lab, ndes: Ndes) -> N
         ],
     }
     (host.folder / "chain.pem").write_text(ndes.intermediate + ndes.trusted_root, "ascii")
-    failing = run_playbook("winpki.scep.verify", fleet.inventory_path)
+    # Given as name=value, every value is text.
+    texts = "verify_log_level=4 verify_wait=120 verify_interval=2 verify_look_again=8 verify_start=yes"
+    given = ("-e", f"{texts} verify_required=no")
+    failing = run_playbook("winpki.scep.verify", fleet.inventory_path, arguments=given)
     assert said(failing, "MENDED") == [("failed", "event")]
+    assert failing.of("MENDED", VERIFY).result["log_level"]["raised_to"] == 4
     mended = run_playbook([play], fleet.inventory_path)
     assert said(mended, "MENDED") == [("succeeded", "event")]
     assert mended.exit_code == 0
@@ -219,6 +296,6 @@ def test_the_aik_from_a_failing_enrolment_to_a_succeeding_one(lab: Lab, sites: S
 
     # The level is as it was, and nothing of the start is left to undo.
     for name, host in hosts.items():
-        assert level(host) == {}
+        assert level(host.folder) == {}
         records = {(record["role"], record["module"], record["state"]) for record in undo_records(host.folder)}
         assert records == {("verify", "log_level", "undone")}, name
