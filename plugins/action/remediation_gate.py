@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding
+from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding, Rules
 from ansible_collections.winpki.scep.plugins.plugin_utils.chain_file import read_chain_file
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import RefusedError
 from ansible_collections.winpki.scep.plugins.plugin_utils.gate import (
@@ -90,16 +90,9 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": str(error)}
 
     def _judge(self, args: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
-        if args["max_age"] <= 0:
-            raise OptionError("max_age", f"{args['max_age']} is not possible; it is in seconds and more than 0")
         now, check_mode, gate = datetime.now(timezone.utc), bool(self._task.check_mode), args["gate"]
         locate = self._locator(task_vars)
-        plan = _read(args["plan"], locate, now, args["max_age"]) if args["plan"] and gate != "none" else None
-        if needs_plan(gate, plan, check_mode=check_mode):
-            raise OptionError("plan", "the gate is plan, so an apply run needs the plan that an earlier run wrote")
-        if check_mode and plan is None:
-            check_folder(str(Path(args["output"]).parent))
-        rules = read_rules(args["rules"], self._loader)
+        plan, rules = self._look_ahead(args, locate, now)
         if args["result"] is None:
             return {"changed": False}
         evidence = registered(args["evidence"], task_vars, _BATCH)
@@ -115,7 +108,7 @@ class ActionModule(ActionBase):
         decisions = decide(gate, plan, fresh, check_mode=check_mode, unread=why_unread(report, evidence))
         planned = planned_hosts(plan["hosts"]) if plan else []
         acting = {one["host"] for one in decisions if one["allowed"]} | set(planned) & set(task_vars[_ALL])
-        decisions = hold_twins(decisions, same_machine({host: locate(host) for host in acting}))
+        decisions = hold_twins(decisions, same_machine({host: locate(host) for host in sorted(acting)}))
         unread = not_read(report["hosts"])
         document: PlanDocument | None = None
         if check_mode and plan is None and anything_read(report):
@@ -144,6 +137,18 @@ class ActionModule(ActionBase):
             "hosts": {plan["host"]: _shown(plan, one, findings) for plan, one in zip(fresh, decisions, strict=True)},
         }
         return {**shown, **_handed_on(document)} if document and args["publish"] else shown
+
+    def _look_ahead(self, args: Mapping[str, Any], locate: Locate, now: datetime) -> tuple[PlanDocument | None, Rules]:
+        """Returns the plan that is applied, and the rules. What can go wrong before a host is read goes wrong here."""
+        check_mode, gate = bool(self._task.check_mode), args["gate"]
+        if args["max_age"] <= 0:
+            raise OptionError("max_age", f"{args['max_age']} is not possible; it is in seconds and more than 0")
+        plan = _read(args["plan"], locate, now, args["max_age"]) if args["plan"] and gate != "none" else None
+        if needs_plan(gate, plan, check_mode=check_mode):
+            raise OptionError("plan", "the gate is plan, so an apply run needs the plan that an earlier run wrote")
+        if check_mode and plan is None:
+            check_folder(str(Path(args["output"]).parent))
+        return plan, read_rules(args["rules"], self._loader)
 
     def _plans(self, report: Report, settings: Mapping[str, Any]) -> list[HostPlan]:
         """Returns the plans. A finding of a host that was not asked, in a collector's log, has no evidence here."""
