@@ -141,6 +141,7 @@ def test_a_level_that_is_hard_to_put_back(
     [
         ([record("C0", state="undone"), record("C1")], UNDO, True, None),
         ([record("C1", state="prepared")], UNDO, True, None),
+        ([record("C0", state="undone")], None, False, "no change of it"),
         ([], None, False, "no change of it is found on the host, so most likely it was never raised"),
         ([record("C1", role="other")], None, False, "no change of it"),
         ([record("C1", module="aik_task")], None, False, "no change of it"),

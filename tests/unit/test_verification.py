@@ -177,6 +177,13 @@ def test_what_a_failure_rests_on() -> None:
     }
 
 
+def test_the_newest_failure_is_shown() -> None:
+    raw = [event(86), event(86, context="LAB\\anna"), {**event(87), "record_id": 9}]
+    seen = verdict(URL, events(*raw), [], [])["seen"]
+    assert seen is not None
+    assert (seen["record_id"], seen["event_id"]) == (9, 87)
+
+
 OTHER = URL.replace("ndes01", "ndes02")
 OLD, NEW = "0B7C1E5D2A94F8360E1D7A55C08B3F6692D4EE17", "5D2A94F8360E1D7A55C08B3F6692D4EE170B7C1E"
 
