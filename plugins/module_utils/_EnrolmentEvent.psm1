@@ -275,9 +275,8 @@ Function Get-EventMessage {
     catch [System.Diagnostics.Eventing.Reader.EventLogException] {
         $text = $null
     }
-    if ($null -ne $text) {
-        ConvertTo-EventText $text
-    }
+    if ($null -eq $text) { return $null }
+    ConvertTo-EventText $text
 }
 
 Function Get-UnnamedValue {

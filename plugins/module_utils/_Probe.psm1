@@ -51,7 +51,7 @@ function New-Probe {
         Record = $null; Chain = $null; HandshakeError = $null; Operation = $null; Buffer = $null; Length = 0; Sent = $null
         Result = [ordered]@{
             url = $Url; kind = $(if ($valid) { Get-EndpointKind -Uri $uri } else { 'other' })
-            scheme = $(if ($valid) { $uri.Scheme }); host = $name; port = $(if ($valid) { $uri.Port })
+            scheme = $(if ($valid) { $uri.Scheme } else { $null }); host = $name; port = $(if ($valid) { $uri.Port } else { $null })
             ok = $false; failed_step = $null; failure = $null; detail = $null; duration_ms = 0
             steps = [object[]]@($steps.Values); dns = $null; proxy = [ordered]@{ address = $null; source = 'none' }
             tls = $null; http = $null; ca_caps = $null; ca_certificates = $null; clock_skew_seconds = $null

@@ -95,6 +95,8 @@ Function Get-ProfileValue {
     if ($value -is [string[]]) { return , [object[]]$value }
     if ($value -is [byte[]] -and $value.Length -eq 20) { return [BitConverter]::ToString($value).Replace('-', '') }
     if ($null -ne $value) { $Entry.notes.Add("$Name is of the type $($Key.GetValueKind($Name)), which is not read.") }
+    # Without this nothing would come out, and Windows PowerShell writes nothing as {}.
+    $null
 }
 
 Function Read-Install {

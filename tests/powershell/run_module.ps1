@@ -26,6 +26,19 @@ Function ConvertTo-Argument {
     $Value
 }
 
+Function Find-Nothing {
+    # Where a result holds the "no output" of a statement in place of null. Windows PowerShell writes that as {}.
+    param ([object] $Value, [string] $Name)
+
+    $keys = if ($Value -is [System.Collections.IDictionary]) { @($Value.Keys) }
+    elseif ($Value -is [System.Collections.IList]) { if ($Value.Count) { 0..($Value.Count - 1) } }
+    foreach ($key in $keys) {
+        $item = $Value[$key]
+        if ($null -eq $item -and @($item).Count -eq 0) { "$Name.$key" }
+        else { Find-Nothing $item "$Name.$key" }
+    }
+}
+
 $typeModule = [scriptblock]::Create([System.IO.File]::ReadAllText($AddType))
 New-Module -Name Ansible.ModuleUtils.AddType -ScriptBlock $typeModule | Import-Module
 Add-CSharpType -References @([System.IO.File]::ReadAllText($Basic))
@@ -53,6 +66,9 @@ while ($null -ne ($line = [Console]::In.ReadLine())) {
         $null = $shell.AddScript($handlers).AddStatement().AddScript($code)
         $problem = try { $null = $shell.Invoke() } catch { $_.Exception.GetBaseException().Message }
         $output = $shell.Runspace.SessionStateProxy.GetVariable('ModuleOutput')
+        $running = $shell.Runspace.SessionStateProxy.GetVariable('module')
+        $nothing = if ($running) { @(Find-Nothing $running.Result 'result') }
+        if ($nothing) { $output = ConvertTo-Json -Compress @{ failed = $true; unhandled = "no output, not null: $nothing" } }
         if (-not $output) {
             $output = ConvertTo-Json -Compress @{ failed = $true; unhandled = "$problem $($shell.Streams.Error)" }
         }

@@ -49,6 +49,7 @@ $SyntaxTests = @{
         Test-NullConditional -Node $Node -Written '?.'
         if ($Node.GenericTypeArguments) { Deny -At $Node -What 'types given to a method, as in .Method[int](), are PowerShell 7''s' -Instead 'MakeGenericMethod' }
     }
+    HashtableAst = { param($Node) foreach ($pair in $Node.KeyValuePairs) { Test-PairValue -Statement $pair.Item2 } }
     IndexExpressionAst = { param($Node) Test-NullConditional -Node $Node -Written '?[]' }
     ScriptBlockAst = { param($Node) Test-ScriptBlock -Node $Node }
     TypeDefinitionAst = { param($Node) Deny -At $Node -What "class and enum ($($Node.Name)) do not work in Ansible's modules" -Instead '[PSCustomObject]@{ … }' }
@@ -63,6 +64,20 @@ $SyntaxTests = @{
     FileRedirectionAst = {
         param($Node)
         if ($Node.Location.Extent.Text -ne '$null') { Deny -At $Node -What 'redirection writes UTF-16 on 5.1 and UTF-8 on 7' -Instead '[System.IO.File]::WriteAllText' }
+    }
+}
+
+# What a statement without output leaves in a hash table is not null, and ConvertTo-Json of 5.1 writes it as {}.
+function Test-PairValue {
+    param($Statement)
+
+    $last = $Statement
+    if ($last -is [System.Management.Automation.Language.PipelineAst] -and $last.PipelineElements[-1] -is [System.Management.Automation.Language.CommandExpressionAst]) {
+        $expression = $last.PipelineElements[-1].Expression
+        if ($expression -is [System.Management.Automation.Language.SubExpressionAst]) { $last = @($expression.SubExpression.Statements)[-1] }
+    }
+    if ($last -is [System.Management.Automation.Language.IfStatementAst] -and -not $last.ElseClause) {
+        Deny -At $last -What 'if without else leaves something in a hash table that 5.1 writes to JSON as {}' -Instead 'else { $null }'
     }
 }
 

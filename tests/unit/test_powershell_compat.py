@@ -67,6 +67,10 @@ SYNTAX = {
     ),
     "variable of 7": Sample("$IsWindows", "$IsWindows is PowerShell 7's", "$PSVersionTable"),
     "redirection": Sample("Get-Date > 'a.txt'", "redirection writes UTF-16", "Get-Date > $null 2>&1"),
+    "if without else in a table": Sample(
+        "@{ a = $(if ($b) { 1 }) }", "if without else leaves", "@{ a = $(if ($b) { 1 } else { $null }) }"
+    ),
+    "if as a value": Sample("@{ a = if ($b) { 1 } }", "if without else leaves", "@{ a = @(if ($b) { 1 }) }"),
     "attribute of 7": Sample(
         "param([ValidateNotNullOrWhiteSpace()] $a)",
         "no attribute [ValidateNotNullOrWhiteSpace()]",
