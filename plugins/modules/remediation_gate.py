@@ -64,7 +64,7 @@ options:
   publish:
     description:
       - Whether a plan that is written is also set as the statistic C(scep_plan) of the run, as
-        M(ansible.builtin.set_stats) does. AWX hands it to the next job of a workflow as an extra variable, where the
+        C(ansible.builtin.set_stats) does. AWX hands it to the next job of a workflow as an extra variable, where the
         file is gone with the container of the job that wrote it.
       - It is the plan in gzip and base64, behind C(scep-plan:1:). So no text that came from a host is ever taken for a
         template.
