@@ -57,7 +57,7 @@ options:
       chain:
         description: >-
           The PEM texts of O(settings.chain_files). With them trust is planned only if they hold the certificate that
-          the host lacks. M(winpki.scep.remediation_gate) reads the files itself.
+          the host lacks, and another content is another plan. M(winpki.scep.remediation_gate) reads the files itself.
         type: list
         elements: str
         default: []
