@@ -16,7 +16,7 @@ $script:OtherSources = [ordered]@{
 
 Function Open-MachineStore {
     [OutputType([System.Security.Cryptography.X509Certificates.X509Store])]
-    param ([string]$Name, [switch]$Write)
+    param ([string]$Name, [switch]$Write, [switch]$Archived)
 
     # Without OpenExistingOnly, opening a store that is not there makes it; Windows' own are always there.
     $flags = [System.Security.Cryptography.X509Certificates.OpenFlags]::ReadOnly
@@ -24,6 +24,7 @@ Function Open-MachineStore {
         $flags = [System.Security.Cryptography.X509Certificates.OpenFlags]::OpenExistingOnly
     }
     if ($Write) { $flags = [System.Security.Cryptography.X509Certificates.OpenFlags]::ReadWrite }
+    if ($Archived) { $flags = $flags -bor [System.Security.Cryptography.X509Certificates.OpenFlags]::IncludeArchived }
     $location = [System.Security.Cryptography.X509Certificates.StoreLocation]::LocalMachine
     $store = New-Object -TypeName System.Security.Cryptography.X509Certificates.X509Store -ArgumentList $Name, $location
     try {
@@ -43,15 +44,18 @@ Function Get-ScepStoreCertificate {
     <#
     .SYNOPSIS
     The certificate with that thumbprint in a store of LocalMachine; nothing if it is not there.
+    .PARAMETER Archived
+    Also one that Windows keeps as archived, after a renewal, which is not shown otherwise and makes no chain.
     #>
     [CmdletBinding()]
     [OutputType([System.Security.Cryptography.X509Certificates.X509Certificate2])]
     param (
         [Parameter(Mandatory = $true)][string]$Store,
-        [Parameter(Mandatory = $true)][string]$Thumbprint
+        [Parameter(Mandatory = $true)][string]$Thumbprint,
+        [switch]$Archived
     )
 
-    $opened = Open-MachineStore -Name $Store
+    $opened = Open-MachineStore -Name $Store -Archived:$Archived
     try {
         $kind = [System.Security.Cryptography.X509Certificates.X509FindType]::FindByThumbprint
         foreach ($certificate in $opened.Certificates.Find($kind, $Thumbprint, $false)) { return $certificate }

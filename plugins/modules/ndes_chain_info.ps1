@@ -221,6 +221,14 @@ Function Set-ChainResult {
     else {
         try {
             $certificate = Get-ScepStoreCertificate -Store $Binding.store -Thumbprint $Binding.thumbprint
+            if ($null -eq $certificate) {
+                # HTTP.sys serves it all the same.
+                $certificate = Get-ScepStoreCertificate -Store $Binding.store -Thumbprint $Binding.thumbprint -Archived
+                if ($null -ne $certificate) {
+                    $module.Warn("The certificate $($Binding.thumbprint) of the binding $($Binding.name) is archived, as after a renewal: " +
+                        'bind the site to the one that has taken its place.')
+                }
+            }
         }
         catch {
             $why = $_.Exception.Message
