@@ -345,8 +345,9 @@ Function Compare-ScepState {
         }
     }
     else {
-        $was = ConvertTo-Json -InputObject $Expected -Depth 20 -Compress
-        $is = ConvertTo-Json -InputObject $Actual -Depth 20 -Compress
+        # Windows PowerShell's ConvertTo-Json says nothing of null.
+        $was = $(if ($null -eq $Expected) { 'null' } else { ConvertTo-Json -InputObject $Expected -Depth 20 -Compress })
+        $is = $(if ($null -eq $Actual) { 'null' } else { ConvertTo-Json -InputObject $Actual -Depth 20 -Compress })
         if ($was -cne $is) {
             $texts = foreach ($text in $was, $is) { if ($text.Length -gt 100) { $text.Substring(0, 100) + '...' } else { $text } }
             "$Name is $($texts[1]), not $($texts[0])."
