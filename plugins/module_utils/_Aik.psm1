@@ -11,6 +11,8 @@
 # read is null, and a sentence in the list Note says why.
 
 $script:AikDomain = 'microsoftaik.azure.net'
+$script:AikHostName = [regex]::new('\A[a-z0-9]{1,8}-keyid-[0-9a-f]{40}\.microsoftaik\.azure\.net\.?\z', 'IgnoreCase, CultureInvariant')
+$script:AikSite = [regex]::new('\Ahttps://[^/]+\.microsoftaik\.azure\.net[:/]', 'IgnoreCase, CultureInvariant')
 $script:TpmKey = 'SYSTEM\CurrentControlSet\Services\TPM\WMI'
 $script:AikEnrolKey = 'SYSTEM\CurrentControlSet\Control\Cryptography\Ngc\AIKCertEnroll'
 $script:CertificateProperty = 32  # CERT_CERT_PROP_ID: the certificate itself among its properties
@@ -195,7 +197,7 @@ Function Get-ScepEndorsementKey {
             if (-not $vendor) { $vendor = $Tpm['manufacturer'] }
             $hostName = $null
             # Both become a part of a name to be looked up.
-            if ($vendor -match '\A[A-Za-z0-9]{1,8}\z' -and $fact.authority_key_identifier -match '\A[0-9a-f]{40}\z') {
+            if ($vendor -cmatch '\A[A-Za-z0-9]{1,8}\z' -and $fact.authority_key_identifier -cmatch '\A[0-9a-f]{40}\z') {
                 $hostName = '{0}-KeyId-{1}.{2}' -f $vendor.ToUpperInvariant(), $fact.authority_key_identifier, $script:AikDomain
             }
             $fact['source'] = $source
@@ -221,7 +223,7 @@ Function Get-ScepAikHostName {
 Function Test-ScepAikHostName {
     param ([AllowEmptyString()][string]$Name)
 
-    $Name -match '\A[A-Za-z0-9]{1,8}-keyid-[0-9a-f]{40}\.microsoftaik\.azure\.net\.?\z'
+    $script:AikHostName.IsMatch($Name)
 }
 
 Function Get-ScepAikState {
@@ -273,7 +275,7 @@ Function Get-AikSuccessTime {
     }
     $times = foreach ($item in $events) {
         $texts = @($item.data.Url) + @($item.values)
-        if (@($texts | Where-Object -FilterScript { $_ -match '\Ahttps://[^/]+\.microsoftaik\.azure\.net[:/]' }).Count -gt 0) {
+        if (@($texts | Where-Object -FilterScript { $script:AikSite.IsMatch([string]$_) }).Count -gt 0) {
             $item.time_created
         }
     }

@@ -7,8 +7,9 @@
 
 # Whether this host reaches Microsoft's AIK service, as its own enrolment would.
 
-$script:AikUrl = '(?i)\A(?:https://)?(?<host>[a-z0-9]{1,8}-keyid-[0-9a-f]{40}\.microsoftaik\.azure\.net)\.?' +
-    '(?::(?<port>[0-9]{1,5}))?(?<path>/[^\s#]*)?\z'
+$script:AikUrl = [regex]::new(
+    '\A(?:https://)?(?<host>[a-z0-9]{1,8}-keyid-[0-9a-f]{40}\.microsoftaik\.azure\.net)\.?' +
+    '(?::(?<port>[0-9]{1,5}))?(?<path>/[^\s#]*)?\z', 'IgnoreCase, CultureInvariant')
 $script:AikPath = '/templates/Aik/scep'
 
 Function ConvertTo-ScepAikUrl {
@@ -26,7 +27,7 @@ Function ConvertTo-ScepAikUrl {
     $number = 0
     foreach ($entry in @($Url) + @($HostName)) {
         $number++
-        $found = [regex]::Match($entry, $script:AikUrl)
+        $found = $script:AikUrl.Match($entry)
         if (-not $found.Success) {
             throw ("urls entry ${number}: '$(ConvertTo-ScepPrintable -Text $entry)' is not a URL or host name of the AIK " +
                 'service: it has the form https://VENDOR-KeyId-<40 hex digits>.microsoftaik.azure.net/templates/Aik/scep')
@@ -51,7 +52,7 @@ Function Get-ReachVerdict {
 
     $tls = @($Endpoint['steps'] | Where-Object -FilterScript { $_['step'] -eq 'tls' -and $_['ok'] }).Count -gt 0
     if ($Endpoint['ok'] -or $tls -or $null -ne $Endpoint['http']) { return $true }
-    # A proxy that a script would have named was not tried.
+    # A proxy that a script or the network would have named was not tried.
     if ($Endpoint['proxy'].Contains('script') -or $Endpoint['proxy'].Contains('problem')) { return $null }
     if ($Endpoint['failed_step'] -in @('dns', 'connect')) { return $false }
     if ($Endpoint['failure'] -in @('proxy_unreachable', 'proxy_refused')) { return $false }
@@ -79,6 +80,9 @@ Function Get-ScepAikReach {
         $detail = $endpoint['detail']
         if ($null -eq $reached -and $endpoint['proxy'].Contains('script')) {
             $detail += ' WinHTTP has a proxy configuration script, which the probe does not run.'
+        }
+        elseif ($null -eq $reached -and $endpoint['proxy'].Contains('problem')) {
+            $detail += " This host's proxy settings: $($endpoint['proxy']['problem'])."
         }
         [ordered]@{
             url = $endpoint['url']

@@ -231,7 +231,7 @@ Function ConvertFrom-ScepPem {
 
     for ($i = 0; $i -lt $Text.Length; $i++) {
         $entry = "$Option entry $($i + 1)"
-        if ($Text[$i] -match '-----BEGIN [A-Z0-9 ]*PRIVATE KEY') {
+        if ([regex]::IsMatch($Text[$i], '-----BEGIN [A-Z0-9 ]*PRIVATE KEY', 'IgnoreCase, CultureInvariant')) {
             New-PemItem -Name $entry -Reason 'private_key' -Message (
                 "$entry holds a private key: give the certificates alone, and treat that key as disclosed.")
             continue

@@ -48,7 +48,8 @@ function Step-ProbeProxy {
     $Probe.Proxy = $Address
     $name = $Probe.Uri.IdnHost
     if ($Address) {
-        $Probe.Result.proxy.address = $Address.AbsoluteUri.TrimEnd('/')
+        # Without a user name and password, which the account's settings may have.
+        $Probe.Result.proxy.address = $Address.GetComponents([UriComponents]::SchemeAndServer, [UriFormat]::UriEscaped)
         $name = $Address.IdnHost
         Enter-ProbeStep -Probe $Probe -Name 'proxy'
     } else {
@@ -320,7 +321,7 @@ function Stop-Probe {
             return Complete-Probe -Probe $Probe -Failure $failure -Step tls -Word @{ Problem = 'slow_chain' }
         }
         { $_ -like 'hello_*' } { return Step-ProbeHello -Probe $Probe -Hello $null }
-        'handshake' { return Complete-Probe -Probe $Probe -Failure timeout -Step tls }
+        'handshake' { return Step-ProbeHandshake -Probe $Probe -Exception ([System.TimeoutException]::new()) }
     }
     if ($Probe.Operation -eq 'CONNECT') { return Complete-Probe -Probe $Probe -Failure proxy_unreachable -Step proxy }
     Complete-Probe -Probe $Probe -Failure timeout -Step http -Word @{ Operation = $Probe.Operation }

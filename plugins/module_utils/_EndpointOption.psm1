@@ -27,12 +27,7 @@ function ConvertTo-EndpointParameter {
     if ($urls.Count -gt 100) {
         throw ("urls: $($urls.Count) different URLs are too many; give at most 100 at a time")
     }
-    $proxy = $Option.proxy
-    if ($proxy -notin @('account', 'none', 'winhttp') -and ($proxy -eq '' -or $null -eq (ConvertTo-ProxyUri -Address $proxy))) {
-        throw (
-            "proxy: '$proxy' is neither winhttp, account or none, nor the address of an HTTP proxy, such as " +
-            'http://proxy.example:8080')
-    }
+    Assert-ProxyOption -Proxy $Option.proxy
     $expected = [string[]]@(foreach ($issuer in $Option.expected_issuers) {
             $digits = $issuer -replace '[:\s]', ''
             if ($digits -match '\A[0-9A-Fa-f]{64}\z') { $digits.ToLowerInvariant() }
@@ -49,7 +44,7 @@ function ConvertTo-EndpointParameter {
         Timeout = $Option.timeout
         ConnectTimeout = $Option.connect_timeout
         CheckRevocation = $Option.check_revocation
-        Proxy = $proxy
+        Proxy = $Option.proxy
         ExpectedIssuer = $expected
         MaxClockSkew = $Option.max_clock_skew
     }

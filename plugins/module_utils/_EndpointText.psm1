@@ -95,6 +95,11 @@ function Get-HandshakeSentence {
     elseif (-not $hello) { "the step's error says more" }
     elseif (-not $hello.tls) { 'what answers there is no TLS server' }
     elseif ($hello.protocol) { "the newest that it takes is $($hello.protocol)" }
+    elseif ($hello.alert -eq 70) {
+        # protocol_version, RFC 5246, 7.2.2
+        'it takes none of TLS 1.0 to 1.2 (alert 70); TLS 1.3, if that is what it takes, Windows has from Windows 11 and Server 2022 on, ' +
+        'and there the probe may lack it where enrolment does not'
+    }
     else { "it answers with alert $($hello.alert)" }
     if ($Failure -eq 'no_common_protocol') {
         return "This host and $server have no TLS version or cipher suite in common (${why}): compare what Schannel has enabled on both."
@@ -133,6 +138,11 @@ function Get-EndpointSentence {
         'unreachable' { return "There is no way from this host to ${server}: no route, or this host's own firewall forbids it." }
         'timeout' {
             if ($step -eq 'connect') { return "$server does not answer connection attempts in time: most likely a firewall drops them." }
+            if ($step -eq 'tls' -and $Endpoint.tls -and $Endpoint.tls.negotiation -and $Endpoint.tls.negotiation.tls) {
+                return "$server answers the first message of a TLS handshake, but this host does not complete the handshake in time: " +
+                'most likely Windows tries to fetch certificates for the chain of the server, as it does not know their issuer, and ' +
+                "gets no answer. Look whether the server's root is in LocalMachine\Root here; with a longer timeout the probe may tell."
+            }
             if ($step -eq 'tls') { return "$server takes connections, but does not complete the TLS handshake in time." }
             return "$server did not answer $operation in time."
         }

@@ -379,7 +379,7 @@ Function Get-StableText {
         $Text
     )
 
-    if ($Text -match '\A([A-Za-z]+)\([0-9]+ms\)\z') {
+    if ($Text -cmatch '\A([A-Za-z]+)\([0-9]+ms\)\z') {
         return $Matches[1]
     }
     $answer = $Text.IndexOf('HTTP/')

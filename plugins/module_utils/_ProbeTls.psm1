@@ -21,7 +21,10 @@ function Start-ProbeHandshake {
         # Schannel may refuse at once, before anything is sent.
         return Step-ProbeHandshake -Probe $Probe -Exception $_.Exception.GetBaseException()
     }
-    Wait-ProbeTask -Probe $Probe -State 'handshake' -Task $task
+    # Some time is kept for the second hello, which there is not behind a proxy.
+    $left = ($Probe.Deadline - (Get-ProbeTime)) / 1000.0
+    $seconds = if ($Probe.Proxy) { $left } else { [Math]::Max($left / 2, $left - $Probe.Setting.ConnectTimeout) }
+    Wait-ProbeTask -Probe $Probe -State 'handshake' -Task $task -Seconds $seconds
 }
 
 function Test-ClientCertificateWanted {
@@ -102,6 +105,8 @@ function Step-ProbeHello {
     $exception = $Probe.HandshakeError
     $cause = $exception.GetBaseException()
     $Probe.Result.tls.negotiation = $Hello
+    # What the server answers here is no reason why the handshake took too long.
+    if ($cause -is [System.TimeoutException]) { return Complete-Probe -Probe $Probe -Failure timeout -Step tls }
     $broken = $cause -is [System.Net.Sockets.SocketException] -or $cause -is [System.IO.IOException]
     $failure = if (Test-NoCommonProtocol -Exception $cause -Hello $Hello) { 'no_common_protocol' }
     elseif ($null -eq $Hello -and $broken) { Get-NetworkFailure -Exception $cause }

@@ -10,21 +10,24 @@
 $script:SettingsKey = 'HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings\Connections'
 $script:FlagProxy = 2
 $script:FlagScript = 4
+$script:FlagDetect = 8
 
 function ConvertFrom-WinHttpSetting {
     <#
     .SYNOPSIS
-    Proxy, Bypass and Script (text, or null) of a WinHttpSettings value; Problem where it is malformed.
+    Proxy, Bypass and Script (text, or null) and Detect (whether a proxy is looked for) of a WinHttpSettings value; Problem
+    where it is malformed.
     #>
     param ([AllowNull()][byte[]]$Value)
 
-    $setting = @{ Proxy = $null; Bypass = $null; Script = $null; Problem = $null }
+    $setting = @{ Proxy = $null; Bypass = $null; Script = $null; Detect = $false; Problem = $null }
     if ($null -eq $Value) { return $setting }
     if ($Value.Length -lt 12) {
         $setting.Problem = "it has $($Value.Length) bytes, at least 12 are needed"
         return $setting
     }
     $flags = [BitConverter]::ToInt32($Value, 8)
+    $setting.Detect = [bool]($flags -band $script:FlagDetect)
     $fields = [System.Collections.ArrayList]::new()
     $offset = 12
     while ($fields.Count -lt 3 -and $offset + 4 -le $Value.Length) {
@@ -88,13 +91,30 @@ function Test-WinHttpBypass {
 function ConvertTo-ProxyUri {
     <#
     .SYNOPSIS
-    A proxy's address as a Uri; port 80 and http where it names none; nothing if it is malformed or no HTTP proxy.
+    A proxy's address as a Uri; port 80 and http where it names none; nothing if it is malformed, no HTTP proxy, or has a
+    user name.
     #>
     param ([Parameter(Mandatory = $true)][string]$Address)
 
     $text = if ($Address.Contains('://')) { $Address } else { "http://$Address" }
     $uri = $null
-    if ([Uri]::TryCreate($text, [UriKind]::Absolute, [ref]$uri) -and $uri.Scheme -eq 'http' -and $uri.Host) { $uri }
+    if ([Uri]::TryCreate($text, [UriKind]::Absolute, [ref]$uri) -and $uri.Scheme -eq 'http' -and $uri.Host -and -not $uri.UserInfo) { $uri }
+}
+
+function Assert-ProxyOption {
+    <#
+    .SYNOPSIS
+    Throws a sentence where the option proxy is neither one of its words nor the address of an HTTP proxy.
+    #>
+    param ([Parameter(Mandatory = $true)][AllowEmptyString()][string]$Proxy)
+
+    if ($Proxy -in @('account', 'none', 'winhttp')) { return }
+    if ($Proxy.Contains('@')) {
+        throw 'proxy: a user name and password in the address of a proxy are of no use, as enrolment has none: leave out all up to the @.'
+    }
+    if ($Proxy -eq '' -or $null -eq (ConvertTo-ProxyUri -Address $Proxy)) {
+        throw "proxy: '$Proxy' is neither winhttp, account or none, nor the address of an HTTP proxy, such as http://proxy.example:8080."
+    }
 }
 
 function Get-WinHttpProxy {
@@ -118,10 +138,14 @@ function Get-WinHttpProxy {
         $address = Select-WinHttpProxy -List $setting.Proxy -Scheme $Uri.Scheme
         if ($address) {
             $found.Address = ConvertTo-ProxyUri -Address $address
-            if ($null -eq $found.Address) { $found.Problem = "the proxy '$address' is not the address of an HTTP proxy" }
+            if ($address.Contains('@')) { $found.Problem = 'the address of the proxy has a user name in it, which enrolment could not use' }
+            elseif ($null -eq $found.Address) { $found.Problem = "the proxy '$address' is not the address of an HTTP proxy" }
         }
+    }
+    if ($setting.Detect -and -not $found.Problem) {
+        $found.Problem = 'WinHTTP is set to look for a proxy in the network (WPAD), which the probe does not do'
     }
     $found
 }
 
-Export-ModuleMember -Function ConvertTo-ProxyUri, Get-WinHttpProxy
+Export-ModuleMember -Function Assert-ProxyOption, ConvertTo-ProxyUri, Get-WinHttpProxy

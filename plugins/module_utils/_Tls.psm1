@@ -38,6 +38,8 @@ function Start-PoolCall {
 # trees, compiled once: they put what they are given into a queue, together with the stream that it belongs to.
 function Initialize-TlsCallback {
     if ($null -ne $script:Recorded) { return }
+    # Or Windows PowerShell would refuse SslProtocols.None, and offer no TLS 1.3. Read once, at the first use.
+    [AppContext]::SetSwitch('Switch.System.Net.DontEnableSystemDefaultTlsVersions', $false)
     $expression = [System.Linq.Expressions.Expression]
     $x509 = 'System.Security.Cryptography.X509Certificates'
     $certificateType = [System.Security.Cryptography.X509Certificates.X509Certificate]
@@ -105,8 +107,8 @@ function Start-TlsHandshake {
     try {
         return $Stream.AuthenticateAsClientAsync($HostName, $null, $protocols::None, $false)
     } catch [System.ArgumentException] {
-        # .NET Framework before 4.7, or told to behave like it, as Windows PowerShell is. Schannel leaves out again what
-        # the system has disabled.
+        # .NET Framework before 4.7, or told to behave like it before this could say otherwise. Schannel leaves out again
+        # what the system has disabled.
         return $Stream.AuthenticateAsClientAsync($HostName, $null, $older, $false)
     }
 }

@@ -32,7 +32,7 @@ Function Get-UrlRefusal {
     if ($Read.Kind -ne 'ndes') {
         return New-ScepRefusal -Reason 'not_ndes' -Message "$Option is not a URL of NDES (a path with /certsrv/mscep/), and no other is switched."
     }
-    if ($Read.Path -match '[^A-Za-z0-9._~!$&()*+=:@/-]|//') {
+    if ($Read.Path -cmatch '[^A-Za-z0-9._~!$&()*+=:@/-]|//') {
         return New-ScepRefusal -Reason 'bad_url' -Message "$Option has escapes or empty parts in its path, so where it leads is not certain."
     }
 }

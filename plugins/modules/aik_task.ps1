@@ -103,12 +103,19 @@ Function Get-DisableRefusal {
     $targets = @(ConvertTo-ScepAikUrl -Url $urls -HostName @(Get-ScepAikHostName -EndorsementKey $endorsementKey))
 
     $stateNotes = New-Object -TypeName System.Collections.Generic.List[string]
-    $history = Get-ScepAikHistory -Tpm $tpm -State (Get-ScepAikState -Note $stateNotes) -Note $stateNotes
+    $aik = Get-ScepAikState -Note $stateNotes
+    $history = Get-ScepAikHistory -Tpm $tpm -State $aik -Note $stateNotes
     $module.Result.had_success = $history.HadSuccess
     if ($history.HadSuccess -and -not $force) {
         New-ScepRefusal -Reason 'aik_certificate_had' -Message (
             "This host has had an AIK certificate, so it was not always isolated, and something may use it: " +
             "$($history.Reason) Set force if it has been moved to an isolated network for good.")
+    }
+    elseif ($null -eq $history.HadSuccess -and $null -ne $aik['windows_aik_hash'] -and -not $force) {
+        # A success leaves an event 88 only at a raised log level, and ErrorCode is that of the last attempt alone.
+        New-ScepRefusal -Reason 'aik_may_be_in_use' -Message (
+            "An AIK certificate may be in use on this host, and would not be renewed any more: $($history.Reason) Set force if " +
+            'nothing on it needs one.')
     }
     Get-ReachRefusal -Url $targets -Note $notes
 }

@@ -80,9 +80,7 @@ Function Assert-Option {
             throw "$($name): $($option[$name]) is not possible; it has to be more than 0 and at most $longest seconds."
         }
     }
-    if ($option.proxy -notin @('account', 'none', 'winhttp') -and ($option.proxy -eq '' -or $null -eq (ConvertTo-ProxyUri -Address $option.proxy))) {
-        throw "proxy: '$($option.proxy)' is neither winhttp, account or none, nor the address of an HTTP proxy, such as http://proxy.example:8080."
-    }
+    Assert-ProxyOption -Proxy $option.proxy
     if ($null -ne $option.allow_port -and ($option.allow_port -lt 1 -or $option.allow_port -gt 65535)) {
         throw "allow_port: $($option.allow_port) is not a port; it has to be from 1 to 65535."
     }
@@ -112,7 +110,7 @@ Function Get-WantedTarget {
     }
     $target = New-ScepSettingTarget -Type 'registry' -Path $option.registry_value.path -Name $option.registry_value.name
     # The profile's own thumbprint must not be got round.
-    if ($target.Key -match '(?:\A|\\)Microsoft\\SCEP\\MS DM Server\\') {
+    if ([regex]::IsMatch($target.Key, '(?:\A|\\)Microsoft\\SCEP\\MS DM Server\\', 'IgnoreCase, CultureInvariant')) {
         Deny-ScepChange -Module $module -Reason 'mdm_profile' -Message "$($target.Path) is a profile of MDM: name it with profile_id."
     }
     $target

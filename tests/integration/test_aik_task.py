@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.aik_host import ENROL_KEY, TASK, endorsement, key_id, tasks, write_task, write_tpm
+from tests.integration.aik_host import ENROL_KEY, TASK, TPM_KEY, endorsement, key_id, tasks, write_task, write_tpm
 from tests.integration.host_state import deny, put_certificate, set_key, snapshot, undo_records, write_record
 from tests.integration.module_process import ModuleHost
 from tests.lab.aik import AikService
@@ -294,6 +294,29 @@ def test_a_script_that_would_name_a_proxy(host: ModuleHost) -> None:
     result = refused(host, DISABLE)
     assert result["reason"] == "aik_service_uncertain"
     assert "WinHTTP has a proxy configuration script, which the probe does not run. Mend that first" in result["msg"]
+
+
+def test_a_proxy_that_is_looked_for_in_the_network(host: ModuleHost) -> None:
+    set_key(host.folder, CONNECTIONS, WinHttpSettings=winhttp_setting(9))
+    result = refused(host, DISABLE)
+    assert result["reason"] == "aik_service_uncertain"
+    assert (
+        "WinHTTP is set to look for a proxy in the network (WPAD), which the probe does not do. Mend" in result["msg"]
+    )
+    assert host.one({**DISABLE, "force": True}, check=True)["changed"] is True
+
+
+def test_where_a_certificate_may_be_in_use(host: ModuleHost) -> None:
+    """There is an AIK, the last renewal failed, and no success was ever logged."""
+    set_key(host.folder, TPM_KEY, WindowsAIKHash=("Binary", "00ff"))
+    result = refused(host, DISABLE)
+    assert (result["reason"], result["had_success"]) == ("aik_may_be_in_use", None)
+    assert result["msg"] == (
+        "Refused, nothing was changed. An AIK certificate may be in use on this host, and would not be renewed any "
+        "more: There is an AIK (WindowsAIKHash), which does not say whether it ever had a certificate. Set force if "
+        "nothing on it needs one."
+    )
+    assert host.one({**DISABLE, "force": True}, check=True)["changed"] is True
 
 
 def test_where_a_certificate_was_had(host: ModuleHost) -> None:

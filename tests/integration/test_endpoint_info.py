@@ -678,6 +678,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "connect_timeout: 301 is not possible; it has to be more than 0 and at most 300 seconds",
     ),
     ({"max_clock_skew": -1}, "max_clock_skew: -1 is not possible; it has to be more than 0 seconds"),
+    ({"proxy": "http://scep:Passw0rd@p:80"}, "proxy: a user name and password in the address of a proxy are of no use"),
     ({"proxy": "socks://p:1080"}, "proxy: 'socks://p:1080' is neither winhttp, account or none, nor the address"),
     ({"expected_issuers": ["My CA"]}, "expected_issuers: 'My CA' is neither a SHA-256 fingerprint (64 hex digits) nor"),
     ({"urls": [f"http://h{number}/" for number in range(101)]}, "urls: 101 different URLs are too many; give at most"),

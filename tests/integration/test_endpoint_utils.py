@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +240,11 @@ MALFORMED = [
     ),
     (setting(3, "http=ftp://x"), "the proxy 'ftp://x' is not the address of an HTTP proxy"),
     (setting(3, "http=http://:0"), "the proxy 'http://:0' is not the address of an HTTP proxy"),
+    (
+        setting(3, "http=http://scep:Passw0rd@proxy:8080"),
+        "the address of the proxy has a user name in it, which enrolment could not use",
+    ),
+    (setting(9), "WinHTTP is set to look for a proxy in the network (WPAD), which the probe does not do"),
 ]
 
 
@@ -252,6 +259,16 @@ def test_malformed_winhttp_settings(run: Run) -> None:
     found = run(PROXY, [[value, "http://a.example/"] for value, _unused in MALFORMED])
     assert [one["problem"] for one in found] == [problem for _unused, problem in MALFORMED]
     assert {one["address"] for one in found} == {None}
+
+
+def test_a_proxy_of_the_account_is_shown_without_its_password(run: Run) -> None:
+    script = """
+    $probe = New-Probe -Url 'http://a.lab.example/' -Setting @{ Lookups = @{}; ConnectTimeout = 1.0 }
+    $probe.Deadline = 1000
+    & (Get-Module _Endpoint) { param ($Probe) Step-ProbeProxy -Probe $Probe -Address $given } $probe
+    $probe.Result.proxy.address
+    """
+    assert run(script, "http://scep:Passw0rd@127.0.0.1:8080/") == ["http://127.0.0.1:8080"]
 
 
 # TLS
@@ -300,6 +317,29 @@ def test_what_is_no_server_hello(run: Run) -> None:
     ]
     script = "foreach ($t in $given) { Read-ServerHello -Bytes ([byte[]]@([Convert]::FromBase64String($t))) }"
     assert {one["tls"] for one in run(script, encoded(*replies))} == {False}
+
+
+def test_a_handshake_that_this_host_does_not_complete(run: Run) -> None:
+    """As where Windows waits for certificates of the chain: the server answers, a second hello shows."""
+    body = b"\x03\x03" + bytes(32) + b"\x00\xc0\x2f\x00"
+    message = b"\x02" + len(body).to_bytes(3, "big") + body
+    hello = b"\x16\x03\x03" + len(message).to_bytes(2, "big") + message
+
+    def serve(listener: socket.socket) -> None:
+        with listener.accept()[0], listener.accept()[0] as second:
+            second.recv(4096)
+            second.sendall(hello)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        served = pool.submit(serve, listener)
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/certsrv/mscep/mscep.dll/pkiclient.exe"
+        script = "Get-ScepEndpoint -Url $given -Timeout 4 -ConnectTimeout 2 -Proxy none"
+        [found] = run(script, [url])
+        served.result()
+    assert (found["failed_step"], found["failure"]) == ("tls", "timeout")
+    assert found["tls"]["negotiation"] == {"tls": True, "protocol": "TLS 1.2", "cipher_suite": "0xc02f", "alert": None}
+    assert " answers the first message of a TLS handshake, but this host does not complete " in found["detail"]
+    assert found["duration_ms"] < 4000
 
 
 def test_errors_are_told_by_number(run: Run) -> None:

@@ -87,10 +87,25 @@ function Test-NullConditional {
     if ($Node.NullConditional) { Deny -At $Node -What "$Written is PowerShell 7's" -Instead 'if ($null -ne $x) { … }' }
 }
 
+# Case is folded by the current culture, in which I is no i on a Turkish Windows: letters, and ranges that go over it.
+function Test-FoldedPattern {
+    param($At, $Pattern)
+
+    if ($Pattern -isnot [System.Management.Automation.Language.StringConstantExpressionAst]) { return }
+    $letters = [regex]::Replace($Pattern.Value, '\\p\{\w+\}|\\.|\(\?\w|\(\?<\w+>', '')
+    if ($letters -cmatch '[iI]|[a-h]-[j-z]|[A-H]-[J-Z]') {
+        Deny -At $At -What 'a pattern with the letter i that ignores case does so by the host''s language' -Instead '-cmatch, or [regex] with ''IgnoreCase, CultureInvariant'''
+    }
+}
+
 function Test-BinaryOperator {
     param($Node)
 
     switch ($Node.Operator) {
+        { $_ -in 'Imatch', 'Inotmatch', 'Ireplace', 'Isplit' } {
+            $pattern = if ($Node.Right -is [System.Management.Automation.Language.ArrayLiteralAst]) { $Node.Right.Elements[0] } else { $Node.Right }
+            Test-FoldedPattern -At $Node -Pattern $pattern
+        }
         'QuestionQuestion' { Deny -At $Node -What '?? is PowerShell 7''s' -Instead 'if ($null -eq $x) { … } else { $x }' }
         'DotDot' {
             if ($Node.Left.StaticType -eq [string] -or $Node.Right.StaticType -eq [string]) { Deny -At $Node -What 'a range of characters is PowerShell 7''s' -Instead '[char[]](97..122)' }

@@ -71,6 +71,11 @@ SYNTAX = {
         "@{ a = $(if ($b) { 1 }) }", "if without else leaves", "@{ a = $(if ($b) { 1 } else { $null }) }"
     ),
     "if as a value": Sample("@{ a = if ($b) { 1 } }", "if without else leaves", "@{ a = @(if ($b) { 1 }) }"),
+    "letter i": Sample("$a -match '-keyid-'", "by the host's language", "$a -cmatch '-[Kk]ey[Ii]d-'"),
+    "range over i": Sample("$a -replace '[^a-z]', ''", "by the host's language", "$a -replace '[^a-f]', 'i'"),
+    "escapes and names of groups": Sample(
+        "$a -notmatch '\\Ai'", "by the host's language", "$a -match '(?i)\\A(?<pin>\\p{Lu})\\i'"
+    ),
     "attribute of 7": Sample(
         "param([ValidateNotNullOrWhiteSpace()] $a)",
         "no attribute [ValidateNotNullOrWhiteSpace()]",
