@@ -202,7 +202,6 @@ class ActionModule(ActionBase):
         """Looks until every URL is decided or the time is over; then also returns how it was watched."""
         wait = 0.0 if self._task.check_mode else args["wait"]
         with_profiles = any(profiles_of(url, profiles) for url in urls)
-        host = (mark.get("host") or {}).get("name")
         watch = Watch(mark, None, None, 0.0, level)
         events: list[Event] = []
         now: Sequence[ProfileEvidence] = profiles
@@ -219,8 +218,7 @@ class ActionModule(ActionBase):
             if with_profiles and not self._is_broken:
                 now = self._look("profile_info").get("profiles") or now
             verdicts = [
-                verdict(url, events, profiles, now, contexts=contexts_of(url, args["contexts"]), host=host)
-                for url in urls
+                verdict(url, events, profiles, now, contexts=contexts_of(url, args["contexts"])) for url in urls
             ]
             decided = all(one["outcome"] != "open" for one in verdicts) and not args["silent_urls"]
             # A host that is away at the very end gets one more chance to say what it has seen.
@@ -229,7 +227,7 @@ class ActionModule(ActionBase):
             left = wait - (time.monotonic() - begin)
             time.sleep(args["interval"] if is_over else max(0.0, min(args["interval"], left)))
         watched = watch if wait > 0 else None
-        verdicts += [quiet_verdict(url, events, watched, host=host) for url in args["silent_urls"]]
+        verdicts += [quiet_verdict(url, events, watched) for url in args["silent_urls"]]
         return verdicts, watch
 
 

@@ -40,9 +40,9 @@ options:
         the events have them, such as C(INTRA\rudi).
       - While one of them has no success, the URL is V(open), whoever else enrols there. An account that fails makes
         it V(failed), whether it is listed or not. Without accounts, anybody's success counts.
-      - Accounts are compared without regard to case. C(Local system), and C(DOMAIN\HOST$) of any domain where C(HOST)
-        is this host's name, are all the machine itself. Other names that end with C($), as those of managed service
-        accounts, are accounts of their own.
+      - Accounts are compared without regard to case. C(Local system) and every name that ends with C($) are the machine
+        itself, also under a name or in a domain that it had before. Managed service accounts, whose names end so too,
+        are not told apart from it.
       - A new certificate in a device's profile counts for the machine only, one in a user's profile for no account.
     type: dict
     default: {}

@@ -19,7 +19,6 @@ _FAILURES_FROM, _SUCCESSES_FROM = 2, 4
 """The log levels from which on Windows writes them."""
 _MACHINE = ""
 """The machine's own account, however an event spells it: no context is empty."""
-_NETBIOS_LENGTH = 15
 _NAME_WIDTH = 80
 
 
@@ -112,23 +111,17 @@ def contexts_of(url: str, contexts: Mapping[str, Sequence[str]]) -> list[str]:
     return [account for key, accounts in contexts.items() if same_endpoint(url, key) for account in accounts]
 
 
-def account_key(context: str, host: str | None) -> str:
-    r"""Returns one text for all spellings of an account in the events of a host.
+def account_key(context: str) -> str:
+    r"""Returns one text for all spellings of an account in the events of one host.
 
-    ``Local system`` and ``DOMAIN\HOST$`` are both the machine itself, as either enrols for the device. A managed
-    service account ends with ``$`` too and is an account of its own.
+    ``Local system`` and every ``DOMAIN\NAME$`` are the machine itself: either enrols for the device, and a host that
+    was renamed or has joined a domain since it failed has another name now.
 
     Args:
         context: as an event has it.
-        host: the host's own DNS name, None if unknown.
     """
-    parsed = parse_context(context)
-    if parsed["kind"] == "system":
+    if parse_context(context)["kind"] != "user":
         return _MACHINE
-    if parsed["kind"] == "machine":
-        name, label = (parsed["name"] or "")[:-1].lower(), (host or "").partition(".")[0].lower()
-        if host is None or name in (label, label[:_NETBIOS_LENGTH]):
-            return _MACHINE
     # Not casefold(), for which two accounts are one if their names differ as ß and ss do.
     return context.strip().lower()
 
@@ -140,7 +133,6 @@ def verdict(
     now: Sequence[ProfileEvidence],
     *,
     contexts: Sequence[str] = (),
-    host: str | None = None,
 ) -> Verdict:
     r"""Judges one URL by what came since the mark.
 
@@ -150,20 +142,19 @@ def verdict(
         before: the host's profiles at the mark.
         now: its profiles now.
         contexts: the accounts that have to succeed, as events have them (``INTRA\rudi``); any one if empty.
-        host: the host's own DNS name, None if unknown.
     """
     newest: dict[str | None, Event] = {}
     for event in events:
         if same_endpoint(url, event["url"]):
             context = event["context"]
-            key = account_key(context["raw"], host) if context else None
+            key = account_key(context["raw"]) if context else None
             # The newest last, in the order of the log.
             newest.pop(key, None)
             newest[key] = event
     failures = [event for event in newest.values() if event["event_id"] != _SUCCESS]
     if failures:
         return {"url": url, "outcome": "failed", "seen": _event(failures[-1]), "detail": _failure(failures[-1])}
-    wanted = {account_key(one, host): one for one in contexts}
+    wanted = {account_key(one): one for one in contexts}
     enrolled = [event for key, event in newest.items() if not wanted or key in wanted]
     certificates = [one for one in _new_certificates(url, before, now) if not wanted or one["scope"] == "device"]
     proven = {*newest, *([_MACHINE] if certificates else [])}
@@ -183,16 +174,15 @@ def verdict(
     return {"url": url, "outcome": "open", "seen": None, "detail": "Neither a success nor a failure was seen."}
 
 
-def quiet_verdict(url: str, events: Sequence[Event], watch: Watch | None, *, host: str | None = None) -> Verdict:
+def quiet_verdict(url: str, events: Sequence[Event], watch: Watch | None) -> Verdict:
     """Judges a URL that nothing shall be asked of any more, as after its task was disabled.
 
     Args:
         url: as the events have it.
         events: since the mark, oldest first.
         watch: how they were watched for, None if nothing was waited for.
-        host: the host's own DNS name, None if unknown.
     """
-    found = verdict(url, events, (), (), host=host)
+    found = verdict(url, events, (), ())
     if found["outcome"] != "open":
         return found
     if watch is None:

@@ -22,7 +22,7 @@ GONE = AnsibleConnectionFailure("timed out")
 LIBRARY = OSError("reset by peer")
 """What a connection plugin lets out of the libraries below it."""
 ARGUMENTS = {"wait": 30.0, "interval": 10.0, "silent_urls": [], "contexts": {}}
-MARK = {"last_record_id": 7, "log": LOG, "host": {"name": "c1.lab.example"}}
+MARK = {"last_record_id": 7, "log": LOG}
 
 
 def answer(*event_ids: int, context: str = "LAB\\C1$") -> dict[str, Any]:
