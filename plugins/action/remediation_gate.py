@@ -19,6 +19,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding, 
 from ansible_collections.winpki.scep.plugins.plugin_utils.chain_file import read_chain_file
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import RefusedError
 from ansible_collections.winpki.scep.plugins.plugin_utils.gate import (
+    ROLE_VARIABLES,
     Decision,
     Gate,
     decide,
@@ -47,7 +48,13 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import (
     read_plan,
 )
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_text import render_gate
-from ansible_collections.winpki.scep.plugins.plugin_utils.play import OptionError, read_rules, registered, version
+from ansible_collections.winpki.scep.plugins.plugin_utils.play import (
+    OptionError,
+    read_rules,
+    refuse_extra,
+    registered,
+    version,
+)
 from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report, anything_read, build_report
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_files import WriteError, check_folder, write_json
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
@@ -66,6 +73,9 @@ _SPEC = {
 _RESULTS = ("result", "evidence", "settings")
 _BATCH, _ALL = "ansible_play_batch", "ansible_play_hosts_all"
 _PUBLISHED = "scep_plan"
+_OVERRULED = (
+    "so it would come before what the plan says. Leave it out here: it is for that role's own play, or the inventory"
+)
 
 
 class ActionModule(ActionBase):
@@ -141,6 +151,7 @@ class ActionModule(ActionBase):
     def _look_ahead(self, args: Mapping[str, Any], locate: Locate, now: datetime) -> tuple[PlanDocument | None, Rules]:
         """Returns the plan that is applied, and the rules. What can go wrong before a host is read goes wrong here."""
         check_mode, gate = bool(self._task.check_mode), args["gate"]
+        refuse_extra(ROLE_VARIABLES, _OVERRULED, self._loader)
         if args["max_age"] <= 0:
             raise OptionError("max_age", f"{args['max_age']} is not possible; it is in seconds and more than 0")
         plan = _read(args["plan"], locate, now, args["max_age"]) if args["plan"] and gate != "none" else None

@@ -91,6 +91,8 @@ attributes:
     support: full
     platforms: all
 notes:
+  - It fails where a variable that the role P(winpki.scep.remediate#role) gives the roles below it, such as
+    C(trust_ndes_chain_pins) or C(verify_urls), is given as an extra variable. That would come before what was planned.
   - Give the task C(delegate_to=localhost), so that bad connection variables of the first host are no hindrance, and
     C(run_once=true), so that what it registers is there for all hosts.
   - With C(serial), a plan that is written holds the last batch only. Plan without it.

@@ -11,9 +11,9 @@ version_added: "0.1.0"
 short_description: Says what came of the remediation of a fleet
 description:
   - Joins what the gate let pass on each host, what the roles did there and what the next enrolment gave, prints it, and
-    writes it to a file with the ids of the changes.
-  - It tells of all hosts of the inventory on which something was to be done in this run of Ansible, so each batch of a
-    play with C(serial) tells of those before it too.
+    writes it to a file with the ids of the changes. It also says whether further hosts may be changed after that.
+  - It tells of all hosts so far in this run of Ansible, so each batch of a play with C(serial) tells of those before it
+    too. Hosts on which nothing fails are left out, no others.
   - It is an action plugin. It works on the controller alone, connects to no host and changes none.
 options:
   gate:
@@ -33,9 +33,27 @@ options:
   output:
     description:
       - Where the result is written, relative to the folder in which the playbook was started. The folder is made if
-        need be, and a file that is there is replaced in one step. Nothing is written where nothing was to be done.
+        need be, and a file that is there is replaced in one step.
     type: path
     default: remediation/result.json
+  begin:
+    description:
+      - Only write down that the hosts of this batch are being worked on, before anything is changed. So an older file
+        is never taken for that of this run, and a file that can't be written ends the run here.
+    type: bool
+    default: false
+  max_fail:
+    description:
+      - How many of the hosts of a batch that were let pass may end V(not_done) or V(unverified), in percent of them.
+        With more of them, RV(stop) is set.
+    type: int
+    default: 10
+  required:
+    description:
+      - Whether the hosts of this batch are canary hosts. RV(stop) is then set where one was not read, was held back, or
+        was not seen to enrol again.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Prints what is known. The file is not written.
@@ -75,7 +93,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 hosts:
-  description: By inventory name, the hosts on which something was to be done.
+  description: By inventory name, the hosts so far on which something fails or was not read, and those that are planned.
   returned: always
   type: dict
   contains:
@@ -85,6 +103,8 @@ hosts:
       returned: always
     outcome:
       description:
+        - V(not_read) if the host's events were not read, V(held) if the gate let nothing pass, V(left_alone) if no
+          remedy is justified for what fails, V(not_reached) if the plan has something for it and its turn has not come.
         - V(not_done) if a remedy was refused, failed, or was not seen to its end.
         - Else what the next enrolment gave, as RV(winpki.scep.verify_enrolment#module:outcome), or V(unverified) if it
           was not waited for.
@@ -116,6 +136,19 @@ hosts:
           change_ids: [20261124T142004Z-5f0c19ab]
           message: null
       look_again: null
+proven:
+  description:
+    - Whether a host was seen to enrol again, or to fail no more, or was changed where enrolments are not waited for.
+  returned: always
+  type: bool
+  sample: true
+stop:
+  description:
+    - Why no further host may be changed, a sentence. Null if the run may go on. It is so at the first enrolment that
+      still fails, by O(max_fail), and by O(required).
+  returned: always
+  type: str
+  sample: null
 written:
   description: Absolute path of the file, null if none was written.
   returned: always

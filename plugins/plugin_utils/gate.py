@@ -23,6 +23,19 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.report import Report
 Gate = Literal["none", "check", "plan"]
 Reason = Literal["no_plan", "not_in_plan", "drift", "not_read", "same_host"]
 
+ROLE_VARIABLES = frozenset(
+    {
+        *(
+            f"trust_ndes_chain_{name}"
+            for name in ("urls", "pins", "files", "server", "expected_issuers", "timeout", "unproven")
+        ),
+        *(f"use_http_{name}" for name in ("urls", "files", "registry_values", "ca_thumbprint", "port", "timeout")),
+        *(f"disable_aik_{name}" for name in ("urls", "isolated_network", "timeout", "force")),
+        *(f"verify_{name}" for name in ("urls", "silent_urls", "contexts")),
+    }
+)
+"""What the role remediate gives the roles that it calls, by what the gate let pass."""
+
 
 class Held(TypedDict):
     """An action that the gate holds back: ``reason`` is a word, ``message`` the sentence."""

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.utils.vars import load_extra_vars
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import RuleError, Rules, load_rules
 from ansible_collections.winpki.scep.plugins.plugin_utils.plain import plain
 from ansible_collections.winpki.scep.plugins.plugin_utils.rule_expression import MissingLibraryError
@@ -45,6 +46,17 @@ def registered(name: str, task_vars: Mapping[str, Any], hosts: str = "ansible_pl
     """
     hostvars = task_vars["hostvars"]
     return {host: plain(hostvars.raw_get(host).get(name)) for host in task_vars[hosts]}
+
+
+def refuse_extra(names: Iterable[str], why: str, loader: Any) -> None:
+    """Refuses extra variables of these names: they come before all others, also before what a role is called with.
+
+    Raises:
+        OptionError: there is one.
+    """
+    given = sorted(set(names) & load_extra_vars(loader).keys())
+    if given:
+        raise OptionError(given[0], f"it is given as an extra variable (-e), {why}")
 
 
 def read_rules(given: Any, loader: Any) -> Rules:

@@ -1,18 +1,29 @@
 # Copyright: (c) 2026, winpki.scep contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What came of a remediation, host by host: the changes that were made, and what the next enrolment said of them."""
+"""What came of a remediation, host by host, and whether the run may go on to further hosts."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypedDict, cast
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import WIDTH
 from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import plural, short_list, squeeze, visible, wrap
 
-Outcome = Literal["failed", "not_done", "open", "unverified", "quiet", "succeeded"]
+Outcome = Literal[
+    "failed",
+    "not_done",
+    "held",
+    "not_read",
+    "open",
+    "unverified",
+    "quiet",
+    "succeeded",
+    "left_alone",
+    "not_reached",
+]
 Result = Mapping[str, Any]
 """What a task has registered on a host."""
 
@@ -34,11 +45,13 @@ class Change(TypedDict):
 
 
 class HostOutcome(TypedDict):
-    """What came of a host's remedies.
+    """What came of a host.
 
     Attributes:
         host: inventory name.
-        outcome: ``not_done`` a remedy was refused, failed, or was not seen to its end; of the next enrolment
+        outcome: ``not_done`` a remedy was refused, failed, or was not seen to its end; ``held`` the gate let nothing
+            pass; ``not_read`` its events were not read; ``left_alone`` none of its failures has a remedy that is
+            justified; ``not_reached`` the plan has actions for it, and its turn did not come yet; of the next enrolment
             ``failed``, ``succeeded``, ``quiet`` (no failure where none was to come any more) or ``open`` (nothing was
             seen); ``unverified`` it was not waited for, or could not be.
         detail: a sentence.
@@ -53,22 +66,50 @@ class HostOutcome(TypedDict):
     look_again: str | None
 
 
+class Limits(NamedTuple):
+    """When a run has to end.
+
+    Attributes:
+        max_fail: percentage of the batch's hosts with a remedy that may end ``not_done`` or ``unverified``.
+        required: an enrolment has to be seen wherever something was to be done, as on canary hosts.
+        verified: enrolments are waited for at all.
+    """
+
+    max_fail: int
+    required: bool
+    verified: bool
+
+
 _LOST = "It was not seen to its end: look at what this host says above, and run it again."
 _UNVERIFIED = "The next enrolment was not waited for: run winpki.scep.verify."
+_NOT_REACHED = "The plan has something to be done here, and its turn has not come in this run."
+_NO_FURTHER = (
+    "No further host is changed. Take back what was changed with winpki.scep.rollback, or mend what is left and run it "
+    "again."
+)
 _TITLES: dict[Outcome, tuple[str, str]] = {
     "failed": ("Still fails", "still fail"),
     "not_done": ("Not done", "not done"),
+    "held": ("Held back by the gate", "held back"),
+    "not_read": ("Not read", "not read"),
     "open": ("Nothing seen yet", "not seen yet"),
     "unverified": ("Not verified", "not verified"),
     "quiet": ("No failure seen any more, which is no proof", "quiet"),
     "succeeded": ("Enrols again", "enrol again"),
+    "left_alone": ("Left alone", "left alone"),
+    "not_reached": ("Not reached yet", "not reached yet"),
 }
+# The gate's screen has just told of these, or they are only names.
+_NOT_LISTED: frozenset[Outcome] = frozenset({"left_alone", "not_reached"})
+_GOOD: frozenset[Outcome] = frozenset({"succeeded", "quiet"})
+# Nothing was to be done on these, so they neither prove anything nor speak against it.
+_IDLE: frozenset[Outcome] = frozenset({"left_alone", "not_reached"})
 _ROWS = 20
 _DETAIL = 240
 
 
 def host_outcome(host: str, roles: Mapping[str, Result | None], verified: Result | None) -> HostOutcome:
-    """Returns what came of one host.
+    """Returns what came of a host on which something was to be done.
 
     Args:
         host: inventory name.
@@ -86,7 +127,77 @@ def host_outcome(host: str, roles: Mapping[str, Result | None], verified: Result
         detail = " ".join(str(one.get("detail")) for one in verified.get("verdicts") or ())
     elif verified is not None and verified.get("msg"):
         detail = str(verified["msg"])
+    level = (verified or {}).get("log_level") or {}
+    # A failure of the verification itself says it in its own sentence.
+    if level.get("put_back") is False and str(level["detail"]) not in detail:
+        detail = f"{detail} {level['detail']}"
     return {"host": host, "outcome": outcome, "detail": detail, "changes": changes, "look_again": look_again}
+
+
+def idle_outcome(host: str, outcome: Outcome, detail: str = _NOT_REACHED) -> HostOutcome:
+    """Returns what is said of a host on which nothing was to be done, or nothing yet."""
+    return {"host": host, "outcome": outcome, "detail": detail, "changes": [], "look_again": None}
+
+
+def gated_outcome(host: str, said: Mapping[str, Any], result_of: Callable[[str], Result | None]) -> HostOutcome | None:
+    """Returns what came of a host that the gate has judged, None if nothing of it fails.
+
+    Args:
+        host: inventory name.
+        said: the host's part of what remediation_gate returned.
+        result_of: by a role, or ``verified``, what it registered on the host.
+    """
+    roles = [action["role"] for action in said.get("allowed") or ()]
+    if roles:
+        return host_outcome(host, {role: result_of(role) for role in roles}, result_of("verified"))
+    for outcome, part, name in (("held", "held", "role"), ("left_alone", "skipped", "cause")):
+        parts = said.get(part)
+        if parts:
+            told = (f"{one[name]}: {one['message' if part == 'held' else 'reason']}" for one in parts)
+            return idle_outcome(host, cast("Outcome", outcome), "; ".join(told))
+    return None
+
+
+def is_proven(outcomes: Iterable[HostOutcome], limits: Limits) -> bool:
+    """Returns whether a remedy has been seen to work: on one of these hosts at least."""
+    return any(_is_good(one, limits) for one in outcomes)
+
+
+def stop_reason(batch: Sequence[HostOutcome], limits: Limits) -> str | None:
+    """Returns why no further host may be changed after these, None if the run may go on.
+
+    Args:
+        batch: the hosts that had their turn together.
+        limits: what the operator bears.
+    """
+    failed = [one for one in batch if one["outcome"] == "failed"]
+    if failed:
+        return f"{_first(failed, 'the enrolment still fails after the remedy')} {_NO_FURTHER}"
+    if limits.required:
+        bad = [one for one in batch if one["outcome"] not in _IDLE and not _is_good(one, limits)]
+        if bad:
+            words = _TITLES[bad[0]["outcome"]][1]
+            return f"{_first(bad, f'a canary host has to enrol again, and this one is {words}')} {_NO_FURTHER}"
+    acted = [one for one in batch if one["outcome"] not in (*_IDLE, "held", "not_read")]
+    lost = [
+        one for one in acted if one["outcome"] == "not_done" or (limits.verified and one["outcome"] == "unverified")
+    ]
+    if len(lost) * 100 > limits.max_fail * len(acted):
+        share = (
+            f"Of {plural(len(acted), 'host')} with a remedy in this batch {len(lost)} were not mended or not verified"
+        )
+        allowed = f"at most {limits.max_fail} % may be (remediate_max_fail)"
+        return f"{share}, and {allowed}. {_first(lost, 'one of them')} {_NO_FURTHER}"
+    return None
+
+
+def _is_good(one: HostOutcome, limits: Limits) -> bool:
+    return one["outcome"] in _GOOD or (one["outcome"] == "unverified" and not limits.verified)
+
+
+def _first(bad: Sequence[HostOutcome], what: str) -> str:
+    more = f" (and so {plural(len(bad) - 1, 'other host')})" if len(bad) > 1 else ""
+    return f"{bad[0]['host']}: {what}{more}: {bad[0]['detail']}"
 
 
 def _change(role: str, result: Result | None) -> Change:
@@ -103,18 +214,19 @@ def _change(role: str, result: Result | None) -> Change:
     }
 
 
-def render_outcomes(outcomes: Sequence[HostOutcome], written: str | None) -> str:
+def render_outcomes(outcomes: Sequence[HostOutcome], written: str | None, stop: str | None = None) -> str:
     """Returns the screen: lines of at most WIDTH columns, without control characters.
 
     Args:
-        outcomes: of the hosts on which something was to be done.
+        outcomes: of all hosts so far of which there is something to tell.
         written: where they have been written to; one line however long, to be copied.
+        stop: why the run ends here.
     """
     counts = Counter(one["outcome"] for one in outcomes)
     said = ", ".join(f"{counts[outcome]:,} {words}" for outcome, (_title, words) in _TITLES.items() if counts[outcome])
     lines = ["SCEP remediation, what came of it", "=" * WIDTH, *wrap(f"{plural(len(outcomes), 'host')}: {said}", WIDTH)]
     for outcome, (title, _words) in _TITLES.items():
-        hosts = [one for one in outcomes if one["outcome"] == outcome]
+        hosts = [one for one in outcomes if one["outcome"] == outcome and outcome not in _NOT_LISTED]
         rows = [(one["host"], _roles(one["changes"]), squeeze(one["detail"], _DETAIL)) for one in hosts]
         if rows:
             lines += ["", title, *short_list(rows, _ROWS, WIDTH)]
@@ -123,6 +235,8 @@ def render_outcomes(outcomes: Sequence[HostOutcome], written: str | None) -> str
         lines += ["", f"Look again with winpki.scep.verify from {visible(again)}"]
     if any(change["change_ids"] for one in outcomes for change in one["changes"]):
         lines += ["", "Take changes back with winpki.scep.rollback, by host, role or change id"]
+    if stop:
+        lines += ["", "The run ends here", *(f"  {line}" for line in wrap(visible(stop), WIDTH - 2))]
     if written:
         lines += ["", "Result", f"  {visible(written)}"]
     return "\n".join(lines)

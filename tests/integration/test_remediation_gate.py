@@ -345,6 +345,15 @@ def test_options_that_can_not_be_used(tmp_path: Path, options: dict[str, Any], m
     assert (done.exit_code, registered["msg"]) == (2, message)
 
 
+def test_an_extra_variable_that_would_come_before_the_plan_is_refused(tmp_path: Path) -> None:
+    given = '{"verify_wait": 1, "verify_urls": ["https://ndes02.example/"]}'
+    done, registered = run(tmp_path, hosts(), arguments=("-e", given))
+    assert done.exit_code == 2
+    assert registered["msg"].startswith(
+        "verify_urls: it is given as an extra variable (-e), so it would come before what the plan says. "
+    )
+
+
 def test_settings_that_can_not_be_used_name_the_host(tmp_path: Path) -> None:
     now = hosts()
     now["kiosk1"]["allowed"] = {"isolated": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.lab.events import event86
 from tests.lab.fleet import Fleet, FleetHost, Lab
 from tests.lab.ndes import Ndes
 from tests.lab.pki import sha256, thumbprint
-from tests.lab.playbook import PlaybookResult, run_playbook
+from tests.lab.playbook import PlaybookResult, ansible_environment, program, run_playbook
 from tests.lab.scenario import REMEDIATE, load_scenario
 
 PLAYBOOK = "winpki.scep.remediate"
@@ -121,8 +122,10 @@ def test_mixed_fleet(mixed: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture
     assert changes(applied) == remedies
     assert {host for host in before if before[host] != after_apply[host]} == remedies.keys()
     document = json.loads((tmp_path / "out" / "result.json").read_bytes())
+    assert (document["in_progress"], document["stop"]) == ([], None)
     assert {one["host"]: one["outcome"] for one in document["hosts"]} == {
-        host: outcome for host, (_role, outcome) in FITTING.items()
+        **{host: outcome for host, (_role, outcome) in FITTING.items()},
+        **dict.fromkeys(LEFT_ALONE, "left_alone"),
     }
     # By the plan nothing more is to be done: what fails no longer is not called for now.
     assert (changes(again), after_again) == ({}, after_apply)
@@ -195,15 +198,77 @@ def test_a_failed_verification_ends_the_run(
     given["remediate_max_fail"] = 100
     done = run_playbook(PLAYBOOK, fleet.inventory_path, folder=tmp_path, extra_vars=given)
     assert (done.exit_code, changes(done)) == (2, {"CANARY1": "trust_ndes_chain"}), done.stdout
-    failure = done.of("CANARY1", "winpki.scep.remediate : End the run at a verification that failed").result["msg"]
-    assert "says that an enrolment failed with 0x" in failure
-    assert failure.endswith("Take it back with winpki.scep.rollback, or mend what is left and run it again.")
-    [told] = json.loads((tmp_path / "remediation" / "result.json").read_bytes())["hosts"]
+    document = json.loads((tmp_path / "remediation" / "result.json").read_bytes())
+    assert document["stop"].startswith("CANARY1: the enrolment still fails after the remedy: ")
+    assert "says that an enrolment failed with 0x" in document["stop"]
+    [told] = document["hosts"]
     assert (told["host"], told["outcome"], told["changes"][0]["changed"]) == ("CANARY1", "failed", True)
     assert "1 host: 1 still fail" in done.stdout
     # What verify had raised is put back.
     levels = [key for name, key in registry(hosts["CANARY1"].folder).items() if name.endswith("AutoEnrollment")]
     assert [key["values"] for key in levels if key.get("values")] == []
+
+
+def test_too_many_that_were_not_mended_end_the_run(
+    lab: Lab, tmp_path: Path, trusting: tuple[Ndes, dict[str, Any]]
+) -> None:
+    """One of two hosts refuses the change: the other one is mended and enrols, and no further host is touched."""
+    ndes, settings = trusting
+    hosts = {name: client(lab, name, ndes) for name in ("BROKEN1", "WELL1", "XOTHER1")}
+    rules = {"HKLM\\SOFTWARE\\winpki.scep": "readonly"}
+    (hosts["BROKEN1"].folder / "registry" / "access.json").write_text(json.dumps(rules), "utf-8")
+    fleet = lab.start(*hosts.values())
+    # Numbers and booleans as -e name=value gives them: as text.
+    texts = {
+        "remediate_max_fail": "49",
+        "remediate_use_http": "false",
+        "remediate_verify": "yes",
+        "verify_log_level": "4",
+    }
+    given = {**settings, "scep_gate": "none", "remediate_serial": 2, **texts}
+    done = run_playbook(PLAYBOOK, fleet.inventory_path, folder=tmp_path, forks=2, extra_vars=given)
+    assert (done.exit_code, changes(done)) == (2, {"WELL1": "trust_ndes_chain"}), done.stdout
+    document = json.loads((tmp_path / "remediation" / "result.json").read_bytes())
+    assert {one["host"]: one["outcome"] for one in document["hosts"]} == {"BROKEN1": "not_done", "WELL1": "succeeded"}
+    assert document["stop"].startswith("Of 2 hosts with a remedy in this batch 1 were not mended or not verified, and")
+    assert (
+        done.of("WELL1", "winpki.scep.remediate : End the run where no further host may be changed").status == "failed"
+    )
+
+
+@pytest.mark.parametrize(("canary", "code"), [("GONE1", 4), ("WELL1,NOBODY1", 2), ("NOBODY1", 2)])
+def test_a_canary_that_proves_nothing_ends_the_run(
+    lab: Lab, tmp_path: Path, trusting: tuple[Ndes, dict[str, Any]], canary: str, code: int
+) -> None:
+    """One that does not answer, one on which nothing fails, and one that is not there."""
+    ndes, settings = trusting
+    other = client(lab, "OTHER1", ndes)
+    fleet = lab.start(other, lab.host("WELL1"), FleetHost("GONE1", tmp_path, down=True))
+    given = {**settings, "scep_gate": "none", "remediate_canary": canary}
+    first = snapshot(other.folder)
+    done = run_playbook(PLAYBOOK, fleet.inventory_path, folder=tmp_path, extra_vars=given)
+    assert done.exit_code in (2, code), done.stdout
+    assert [one.host for one in done.results if one.host == "OTHER1" and "Read the enrolment" in one.task] == []
+    assert snapshot(other.folder) == first
+
+
+def test_which_hosts_are_mended(tmp_path: Path) -> None:
+    """Patterns of every kind, without the canary hosts, which have had their turn."""
+    inventory = tmp_path / "inventory.yml"
+    groups = {"site_a": {"hosts": {"a1": None, "a2": None}}, "site_b": {"hosts": {"b1": None, "b2": None}}}
+    inventory.write_text(json.dumps({"all": {"children": groups}}), "utf-8")
+    for hosts, canary, mended in (
+        ("site_a,site_b", "a1,site_b,!b1", {"a2", "b1"}),
+        ("site_a:site_b", ["b2"], {"a1", "a2", "b1"}),
+        (["site_b"], "", {"b1", "b2"}),
+    ):
+        variables = json.dumps({"remediate_hosts": hosts, "remediate_canary": canary})
+        command = [program("ansible-playbook"), PLAYBOOK, "-i", str(inventory), "--list-hosts", "-e", variables]
+        done = subprocess.run(
+            command, env=ansible_environment(tmp_path), capture_output=True, text=True, timeout=60, check=True
+        )
+        listed = done.stdout.split("play #2")[1].split("hosts (")[1].splitlines()[1:]
+        assert {line.strip() for line in listed if line.strip()} == mended
 
 
 def test_what_is_not_seen_is_open_and_ends_nothing(

@@ -64,7 +64,7 @@ def test_check_change_again_rollback(lab: Lab, ndes: Ndes, tmp_path: Path) -> No
         "DONE": client(lab, "DONE", ndes),
         # One of its two settings pins another CA than the one that the operator names.
         "MIXED": client(lab, "MIXED", ndes, registry_values=[registry_value], ca_thumbprint=good),
-        "NOPORT": client(lab, "NOPORT", ndes, port=0),
+        "NOPORT": client(lab, "NOPORT", ndes, port="0"),
         "NOTHING": client(lab, "NOTHING", ndes),
     }
     for name, url, pin in (

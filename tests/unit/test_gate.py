@@ -6,9 +6,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding, load_rules
 from ansible_collections.winpki.scep.plugins.plugin_utils.evidence import HostEvidence
 from ansible_collections.winpki.scep.plugins.plugin_utils.gate import (
+    ROLE_VARIABLES,
     Decision,
     Gate,
     decide,
@@ -22,6 +24,7 @@ from ansible_collections.winpki.scep.plugins.plugin_utils.plan import HostPlan
 from ansible_collections.winpki.scep.plugins.plugin_utils.plan_file import PlanDocument, plan_document
 from ansible_collections.winpki.scep.plugins.plugin_utils.report import build_report
 
+from tests.lab.engine import REPOSITORY
 from tests.unit.event_data import AIK, NDES
 from tests.unit.evidence_data import probed, profile
 from tests.unit.plan_data import (
@@ -249,3 +252,9 @@ def test_contexts_are_those_of_the_failures_at_the_url() -> None:
 
 def by_key(*events: dict[str, Any], found: HostEvidence) -> dict[str, Finding]:
     return {finding["key"]: finding for finding in findings(*events, found=found)}
+
+
+def test_the_variables_that_may_not_come_before_the_plan_are_those_of_the_role() -> None:
+    tasks = yaml.safe_load((REPOSITORY / "roles" / "remediate" / "tasks" / "act.yml").read_text("utf-8"))
+    called = [task for task in tasks if "ansible.builtin.include_role" in task]
+    assert {name for task in called for name in task["vars"]} == ROLE_VARIABLES

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 from ansible_collections.winpki.scep.plugins.plugin_utils.remediation import (
     HostOutcome,
+    Limits,
     Outcome,
+    gated_outcome,
     host_outcome,
+    idle_outcome,
+    is_proven,
     render_outcomes,
+    stop_reason,
 )
 
 ID = "20261124T142004Z-5f0c19ab"
@@ -67,6 +72,106 @@ def test_two_roles_on_a_host() -> None:
     assert [change["message"] for change in found["changes"]] == [None, "No."]
 
 
+@pytest.mark.parametrize(("put_back", "told"), [(True, False), (None, False), (False, True)])
+def test_a_log_level_that_may_still_be_raised(put_back: bool | None, told: bool) -> None:
+    level = {"put_back": put_back, "detail": "The log level may still be raised."}
+    found = host_outcome("client1", {"a": DONE}, verified("succeeded", log_level=level))
+    assert found["outcome"] == "succeeded"
+    assert found["detail"] == ("It is succeeded. The log level may still be raised." if told else "It is succeeded.")
+    found = host_outcome("client1", {"a": DONE}, {"msg": f"It broke. {level['detail']}", "log_level": level})
+    assert (found["outcome"], found["detail"]) == ("unverified", "It broke. The log level may still be raised.")
+
+
+@pytest.mark.parametrize(
+    ("said", "outcome", "detail"),
+    [
+        ({"allowed": [{"role": "a"}], "held": [], "skipped": []}, "succeeded", "It is succeeded."),
+        (
+            {"allowed": [], "held": [{"role": "a", "reason": "drift", "message": "It has changed."}], "skipped": []},
+            "held",
+            "a: It has changed.",
+        ),
+        (
+            {"allowed": [], "held": [], "skipped": [{"cause": "a", "reason": "b"}, {"cause": "x", "reason": "y"}]},
+            "left_alone",
+            "a: b; x: y",
+        ),
+        ({"allowed": [], "held": [], "skipped": []}, None, None),
+    ],
+)  # fmt: skip
+def test_what_the_gate_said_of_a_host(said: Any, outcome: Outcome | None, detail: str | None) -> None:
+    results = {"a": DONE, "verified": verified("succeeded")}
+    found = gated_outcome("client1", said, results.get)
+    assert ((found["outcome"], found["detail"]) if found else (None, None)) == (outcome, detail)
+
+
+def batch(*outcomes: Outcome) -> list[HostOutcome]:
+    return [idle_outcome(f"C{number}", one, f"It is {one}.") for number, one in enumerate(outcomes, 1)]
+
+
+AFTER = (
+    "No further host is changed. Take back what was changed with winpki.scep.rollback, or mend what is left and run it "
+    "again."
+)
+ANY = Limits(max_fail=100, required=False, verified=True)
+CANARY = ANY._replace(required=True)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "limits", "reason"),
+    [
+        ([], ANY, None),
+        (["succeeded", "quiet", "open", "unverified", "not_done", "held", "not_read", "left_alone"], ANY, None),
+        (["succeeded", "failed"], ANY, "C2: the enrolment still fails after the remedy: It is failed."),
+        (["failed"] * 3, ANY, "C1: the enrolment still fails after the remedy (and so 2 other hosts): It is failed."),
+        # Canary hosts: what was not seen to work ends it, what nothing was to be done on does not.
+        (["succeeded", "quiet", "left_alone", "not_reached"], CANARY, None),
+        (["open"], CANARY, "C1: a canary host has to enrol again, and this one is not seen yet: It is open."),
+        (["held"], CANARY, "C1: a canary host has to enrol again, and this one is held back: It is held."),
+        (["not_read"], CANARY, "C1: a canary host has to enrol again, and this one is not read: It is not_read."),
+        (
+            ["unverified"],
+            CANARY,
+            "C1: a canary host has to enrol again, and this one is not verified: It is unverified.",
+        ),
+        (["unverified"], CANARY._replace(verified=False), None),
+        # A share of the hosts with a remedy: held back, not read and left alone are none.
+        (["not_done", *["succeeded"] * 9], ANY._replace(max_fail=10), None),
+        (
+            ["not_done", *["succeeded"] * 8, "held", "not_read", "left_alone"],
+            ANY._replace(max_fail=10),
+            "Of 9 hosts with a remedy in this batch 1 were not mended or not verified, and at most 10 % may be "
+            "(remediate_max_fail). C1: one of them: It is not_done.",
+        ),
+        (
+            ["unverified", "not_done"],
+            ANY._replace(max_fail=99),
+            "Of 2 hosts with a remedy in this batch 2 were not mended or not verified, and at most 99 % may be "
+            "(remediate_max_fail). C1: one of them (and so 1 other host): It is unverified.",
+        ),
+        (["unverified"], Limits(0, required=False, verified=False), None),
+        (["open", "quiet"], Limits(0, required=False, verified=True), None),
+    ],
+)  # fmt: skip
+def test_when_a_run_ends(outcomes: list[Outcome], limits: Limits, reason: str | None) -> None:
+    assert stop_reason(batch(*outcomes), limits) == (f"{reason} {AFTER}" if reason else None)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "limits", "proven"),
+    [
+        (["left_alone", "succeeded"], ANY, True),
+        (["quiet"], ANY, True),
+        (["open", "held", "not_read", "left_alone", "failed", "not_done", "not_reached"], ANY, False),
+        (["unverified"], ANY, False),
+        (["unverified"], ANY._replace(verified=False), True),
+        ([], ANY, False),
+    ],
+)
+def test_whether_something_is_proven(outcomes: list[Outcome], limits: Limits, proven: bool) -> None:
+    assert is_proven(batch(*outcomes), limits) is proven
+
+
 def outcome(host: str, result: Any, checked: Any, role: str = "trust_ndes_chain") -> HostOutcome:
     return host_outcome(host, {role: result}, checked)
 
@@ -79,14 +184,19 @@ def test_screen() -> None:
             outcome("CLIENT05", {"failed": True, "msg": "Refused:\x1b[31m {{ x }}"}, None, "use_http"),
             outcome("KIOSK01", DONE, verified("quiet", look_again="2026-11-25T06:00:00Z"), "disable_aik"),
             outcome("LAPTOP09", {"unreachable": True, "msg": "Gone."}, None, "disable_aik"),
+            idle_outcome("CLIENT07", "left_alone", "clock_skew: no role of this collection mends this cause"),
+            idle_outcome("CLIENT08", "held", "use_http: the evidence has changed since the plan was made"),
+            idle_outcome("CLIENT09", "not_reached"),
         ],
         "/srv/pki/remediation/result.json",
+        "CLIENT02: the enrolment still fails\x07.",
     )
     assert shown == "\n".join(
         (
             "SCEP remediation, what came of it",
             "=" * 100,
-            "5 hosts: 1 still fail, 2 not done, 1 quiet, 1 enrol again",
+            "8 hosts: 1 still fail, 2 not done, 1 held back, 1 quiet, 1 enrol again, 1 left alone, 1 not reached",
+            "yet",
             "",
             "Still fails",
             "  CLIENT02  trust_ndes_chain (no change)  It is failed.",
@@ -94,6 +204,9 @@ def test_screen() -> None:
             "Not done",
             "  CLIENT05  use_http (no change)     use_http: Refused:\\x1b[31m {{ x }}",
             "  LAPTOP09  disable_aik (not known)  disable_aik: Gone.",
+            "",
+            "Held back by the gate",
+            "  CLIENT08    use_http: the evidence has changed since the plan was made",
             "",
             "No failure seen any more, which is no proof",
             "  KIOSK01  disable_aik  It is quiet.",
@@ -104,6 +217,9 @@ def test_screen() -> None:
             "Look again with winpki.scep.verify from 2026-11-25T06:00:00Z",
             "",
             "Take changes back with winpki.scep.rollback, by host, role or change id",
+            "",
+            "The run ends here",
+            "  CLIENT02: the enrolment still fails\\x07.",
             "",
             "Result",
             "  /srv/pki/remediation/result.json",
