@@ -331,6 +331,7 @@ def test_a_handshake_that_this_host_does_not_complete(run: Run) -> None:
             second.sendall(hello)
 
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as pool:
+        listener.settimeout(30)
         served = pool.submit(serve, listener)
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/certsrv/mscep/mscep.dll/pkiclient.exe"
         script = "Get-ScepEndpoint -Url $given -Timeout 4 -ConnectTimeout 2 -Proxy none"
