@@ -15,7 +15,8 @@ description:
   - In check mode it writes the plan to a file, for a person to look at. A later run that is given the file lets pass
     only what it allows. A host whose evidence has changed since in what an action rests on is held back with the
     reason, and so is a planned host on which nothing fails any more, or which can't be read.
-  - Where no host of the batch could be read, with a wrong password for example, it fails, and writes no plan.
+  - Where no host of the batch, or of one before it, could be read, with a wrong password for example, it fails, and
+    writes no plan.
   - Without O(result), O(evidence) and O(settings) it only looks whether the options can be used, the plan is not
     refused, and the folder of O(output) can be written to. So that is known before any host is read.
   - It is an action plugin. It works on the controller alone, connects to no host and changes none. What passes is for

@@ -87,6 +87,7 @@ _NO_FURTHER = (
     "No further host is changed. Take back what was changed with winpki.scep.rollback, or mend what is left and run it "
     "again."
 )
+_NO_CANARY = "Nothing was changed on it, and nothing is on others. Name another in remediate_canary, or leave it out."
 _TITLES: dict[Outcome, tuple[str, str]] = {
     "failed": ("Still fails", "still fail"),
     "not_done": ("Not done", "not done"),
@@ -104,6 +105,8 @@ _NOT_LISTED: frozenset[Outcome] = frozenset({"left_alone", "not_reached"})
 _GOOD: frozenset[Outcome] = frozenset({"succeeded", "quiet"})
 # Nothing was to be done on these, so they neither prove anything nor speak against it.
 _IDLE: frozenset[Outcome] = frozenset({"left_alone", "not_reached"})
+# On these nothing was done, though something was to be, or may have been.
+_NOT_TOUCHED: frozenset[Outcome] = frozenset({"held", "not_read"})
 _ROWS = 20
 _DETAIL = 240
 
@@ -177,8 +180,9 @@ def stop_reason(batch: Sequence[HostOutcome], limits: Limits) -> str | None:
         bad = [one for one in batch if one["outcome"] not in _IDLE and not _is_good(one, limits)]
         if bad:
             words = _TITLES[bad[0]["outcome"]][1]
-            return f"{_first(bad, f'a canary host has to enrol again, and this one is {words}')} {_NO_FURTHER}"
-    acted = [one for one in batch if one["outcome"] not in (*_IDLE, "held", "not_read")]
+            after = _NO_CANARY if bad[0]["outcome"] in _NOT_TOUCHED else _NO_FURTHER
+            return f"{_first(bad, f'a canary host has to enrol again, and this one is {words}')} {after}"
+    acted = [one for one in batch if one["outcome"] not in _IDLE | _NOT_TOUCHED]
     lost = [
         one for one in acted if one["outcome"] == "not_done" or (limits.verified and one["outcome"] == "unverified")
     ]

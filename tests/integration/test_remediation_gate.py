@@ -49,6 +49,7 @@ def run(
     variables: dict[str, Any] | None = None,
     arguments: tuple[str, ...] = (),
     check: bool = False,
+    serial: str = "100%",
     **options: Any,
 ) -> tuple[PlaybookResult, dict[str, Any]]:
     """Runs the gate over these hosts; what it printed, and what it registered.
@@ -59,6 +60,7 @@ def run(
         variables: of all hosts.
         arguments: for Ansible.
         check: check mode.
+        serial: hosts of a batch.
         **options: of the gate.
     """
     path = folder / "inventory.json"
@@ -73,6 +75,7 @@ def run(
         "name": "Play",
         "hosts": "all",
         "gather_facts": False,
+        "serial": serial,
         "tasks": [gate],
         "vars": {"suffix": "example"},
     }
@@ -205,6 +208,12 @@ def test_where_nothing_could_be_read_the_run_fails(tmp_path: Path, check: bool) 
     )
     assert "client1  failed  the specified credentials were rejected by the server" in done.stdout
     assert not (tmp_path / PLAN).exists()
+
+
+def test_a_batch_that_is_off_does_not_end_an_apply_run(tmp_path: Path) -> None:
+    now = {name: host for name, host in hosts().items() if name in ("client1", "down1")}
+    done, registered = run(tmp_path, now, gate="none", serial="1")
+    assert (done.exit_code, [one["host"] for one in registered["not_read"]]) == (0, ["down1"])
 
 
 def test_one_machine_under_two_names_is_held_and_one_of_them_alone_is_not(tmp_path: Path) -> None:

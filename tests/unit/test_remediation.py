@@ -113,6 +113,7 @@ AFTER = (
     "No further host is changed. Take back what was changed with winpki.scep.rollback, or mend what is left and run it "
     "again."
 )
+CANARY_AFTER = "Nothing was changed on it, and nothing is on others. Name another in remediate_canary, or leave it out."
 ANY = Limits(max_fail=100, required=False, verified=True)
 CANARY = ANY._replace(required=True)
 
@@ -154,7 +155,8 @@ CANARY = ANY._replace(required=True)
     ],
 )  # fmt: skip
 def test_when_a_run_ends(outcomes: list[Outcome], limits: Limits, reason: str | None) -> None:
-    assert stop_reason(batch(*outcomes), limits) == (f"{reason} {AFTER}" if reason else None)
+    after = CANARY_AFTER if outcomes in (["held"], ["not_read"]) else AFTER
+    assert stop_reason(batch(*outcomes), limits) == (f"{reason} {after}" if reason else None)
 
 
 @pytest.mark.parametrize(
