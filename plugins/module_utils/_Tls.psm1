@@ -38,8 +38,10 @@ function Start-PoolCall {
 # trees, compiled once: they put what they are given into a queue, together with the stream that it belongs to.
 function Initialize-TlsCallback {
     if ($null -ne $script:Recorded) { return }
-    # Or Windows PowerShell would refuse SslProtocols.None, and offer no TLS 1.3. Read once, at the first use.
-    [AppContext]::SetSwitch('Switch.System.Net.DontEnableSystemDefaultTlsVersions', $false)
+    # Or Windows PowerShell would refuse SslProtocols.None, and offer no TLS 1.3. Read once, at the first use; .NET Framework
+    # before 4.6 has no such switches.
+    $context = 'System.AppContext' -as [type]
+    if ($null -ne $context) { $context::SetSwitch('Switch.System.Net.DontEnableSystemDefaultTlsVersions', $false) }
     $expression = [System.Linq.Expressions.Expression]
     $x509 = 'System.Security.Cryptography.X509Certificates'
     $certificateType = [System.Security.Cryptography.X509Certificates.X509Certificate]

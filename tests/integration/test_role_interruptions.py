@@ -44,6 +44,9 @@ from tests.lab.fleet import Fleet, FleetHost, Lab
 from tests.lab.ndes import Ndes
 from tests.lab.playbook import ansible_environment, program, run_playbook
 
+# What a killed process leaves is the host's matter, not that of the ansible-core that started it.
+pytestmark = pytest.mark.long
+
 Moment = Callable[[Path], bool]
 
 REMNANTS = (".winpki.scep.new", ".winpki.scep.old")
