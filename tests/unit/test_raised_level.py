@@ -47,9 +47,11 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return found
 
 
-def run(*answers: Any, found: dict[str, Any] = FOUND, level: int | None = 4) -> tuple[RaisedLevel, Answers, str | None]:
+def run(
+    *answers: Any, found: dict[str, Any] | None = None, level: int | None = 4
+) -> tuple[RaisedLevel, Answers, str | None]:
     host = Answers(*answers)
-    raised = RaisedLevel(host, found, level, "verify")
+    raised = RaisedLevel(host, found or FOUND, level, "verify")
     message = raised.raise_it()
     raised.put_back(5.0)
     assert host.answers == []
