@@ -11,7 +11,6 @@
 # read is null, and a sentence in the list Note says why.
 
 $script:AikDomain = 'microsoftaik.azure.net'
-$script:AikHostName = [regex]::new('\A[a-z0-9]{1,8}-keyid-[0-9a-f]{40}\.microsoftaik\.azure\.net\.?\z', 'IgnoreCase, CultureInvariant')
 $script:AikSite = [regex]::new('\Ahttps://[^/]+\.microsoftaik\.azure\.net[:/]', 'IgnoreCase, CultureInvariant')
 $script:TpmKey = 'SYSTEM\CurrentControlSet\Services\TPM\WMI'
 $script:AikEnrolKey = 'SYSTEM\CurrentControlSet\Control\Cryptography\Ngc\AIKCertEnroll'
@@ -220,12 +219,6 @@ Function Get-ScepAikHostName {
         Where-Object -FilterScript { $_ } | Select-Object -Unique
 }
 
-Function Test-ScepAikHostName {
-    param ([AllowEmptyString()][string]$Name)
-
-    $script:AikHostName.IsMatch($Name)
-}
-
 Function Get-ScepAikState {
     <#
     .SYNOPSIS
@@ -360,8 +353,7 @@ Function Get-ScepAik {
 
 $export = @{
     Function = @(
-        'Get-ScepAik', 'Get-ScepAikHistory', 'Get-ScepAikHostName', 'Get-ScepAikState', 'Get-ScepEndorsementKey', 'Get-ScepTpm',
-        'Test-ScepAikHostName'
+        'Get-ScepAik', 'Get-ScepAikHistory', 'Get-ScepAikHostName', 'Get-ScepAikState', 'Get-ScepEndorsementKey', 'Get-ScepTpm'
     )
 }
 Export-ModuleMember @export

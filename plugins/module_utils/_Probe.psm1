@@ -5,11 +5,11 @@
 #AnsibleRequires -PowerShell ._Certificate
 #AnsibleRequires -PowerShell ._EndpointText
 #AnsibleRequires -PowerShell ._Http
+#AnsibleRequires -PowerShell ._ScepUrl
 
 # The state of one URL that is probed: what is known so far, which step it is in since when, and what it waits for.
 
 $script:StepNames = @('dns', 'proxy', 'connect', 'tls', 'get_ca_caps', 'get_ca_cert', 'clock')
-$script:AikHostName = [regex]::new('\A[a-z0-9]{1,8}-keyid-[0-9a-f]{40}\.microsoftaik\.azure\.net\.?\z', 'IgnoreCase, CultureInvariant')
 $script:Watch = [System.Diagnostics.Stopwatch]::StartNew()
 
 function Get-ProbeTime { [long]$script:Watch.ElapsedMilliseconds }
@@ -17,7 +17,7 @@ function Get-ProbeTime { [long]$script:Watch.ElapsedMilliseconds }
 function Get-EndpointKind {
     param ([Uri]$Uri)
 
-    if ($script:AikHostName.IsMatch($Uri.IdnHost)) { return 'aik' }
+    if (Test-ScepAikHostName -Name $Uri.IdnHost) { return 'aik' }
     if ($Uri.AbsolutePath -match '\A/certsrv/mscep/') { return 'ndes' }
     'other'
 }

@@ -19,6 +19,16 @@ $script:DotSegment = [regex]::new('/(?:\.|%2e){1,2}(?:/|\z)', $script:Options)
 $script:SecretInUrl = [regex]::new(
     '(?<=://)[^/?#@]+(?=@)|(?<=[?&](?:challenge|challengepassword|otp|pass|password|pwd|secret|token)=)[^&#]+', $script:Options)
 
+Function Test-ScepAikHostName {
+    <#
+    .SYNOPSIS
+    Whether a name has the form of an AIK service's, VENDOR-KeyId-<40 hex digits>.microsoftaik.azure.net, in any case.
+    #>
+    param ([AllowEmptyString()][string]$Name)
+
+    $script:AikHost.IsMatch($Name)
+}
+
 Function Read-ScepUrl {
     <#
     .SYNOPSIS
@@ -54,7 +64,7 @@ Function Read-ScepUrl {
     $found.Key = ('{0}://{1}:{2}{3}{4}' -f $found.Scheme, $found.Host.TrimEnd('.'), $port, $found.Path, $found.Query).ToLowerInvariant()
     $path = [Uri]::UnescapeDataString([Uri]::UnescapeDataString($found.Path)).Replace('\', '/').ToLowerInvariant()
     $found.IsAdminPage = [regex]::Replace($path, '/+', '/').Contains('/mscep_admin')
-    if ($script:AikHost.IsMatch($found.Host)) { $found.Kind = 'aik' }
+    if (Test-ScepAikHostName -Name $found.Host) { $found.Kind = 'aik' }
     elseif ($found.Path.ToLowerInvariant().Contains('/certsrv/mscep/') -and -not $script:DotSegment.IsMatch($found.Path)) {
         $found.Kind = 'ndes'
     }
@@ -124,4 +134,5 @@ Function ConvertTo-ScepThumbprint {
     if ($digits -match '\A[0-9A-Fa-f]{40}\z') { $digits.ToUpperInvariant() }
 }
 
-Export-ModuleMember -Function ConvertTo-ScepThumbprint, Find-ScepUrl, Hide-ScepUrlSecret, Read-ScepUrl, Split-ScepUrlList, Test-ScepUrl
+Export-ModuleMember -Function ConvertTo-ScepThumbprint, Find-ScepUrl, Hide-ScepUrlSecret, Read-ScepUrl, Split-ScepUrlList,
+    Test-ScepAikHostName, Test-ScepUrl

@@ -7,6 +7,7 @@
 #AnsibleRequires -CSharpUtil Ansible.Basic
 #AnsibleRequires -PowerShell ..module_utils._Aik
 #AnsibleRequires -PowerShell ..module_utils._Certificate
+#AnsibleRequires -PowerShell ..module_utils._ScepUrl
 
 $spec = @{
     options = @{

@@ -22,7 +22,7 @@ from tests.lab import pki
 from tests.lab.engine import Engine
 
 UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
-MODULES = ("_Certificate", "_EndpointText", "_Http", "_Proxy", "_Tls", "_Probe", "_ProbeTls", "_Endpoint")
+MODULES = ("_Certificate", "_EndpointText", "_Http", "_Proxy", "_ScepUrl", "_Tls", "_Probe", "_ProbeTls", "_Endpoint")
 
 Run = Callable[[str, object], Any]
 
