@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypedDict, cast
+from typing import Any, Literal, NamedTuple, TypedDict
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.report_text import WIDTH
 from ansible_collections.winpki.scep.plugins.plugin_utils.text_layout import plural, short_list, squeeze, visible, wrap
@@ -100,10 +100,9 @@ _TITLES: dict[Outcome, tuple[str, str]] = {
     "left_alone": ("Left alone", "left alone"),
     "not_reached": ("Not reached yet", "not reached yet"),
 }
-# The gate's screen has just told of these, or they are only names.
-_NOT_LISTED: frozenset[Outcome] = frozenset({"left_alone", "not_reached"})
 _GOOD: frozenset[Outcome] = frozenset({"succeeded", "quiet"})
-# Nothing was to be done on these, so they neither prove anything nor speak against it.
+# Nothing was to be done on these, or nothing yet: they neither prove anything nor speak against it, and the screen only
+# counts them.
 _IDLE: frozenset[Outcome] = frozenset({"left_alone", "not_reached"})
 # On these nothing was done, though something was to be, or may have been.
 _NOT_TOUCHED: frozenset[Outcome] = frozenset({"held", "not_read"})
@@ -153,11 +152,12 @@ def gated_outcome(host: str, said: Mapping[str, Any], result_of: Callable[[str],
     roles = [action["role"] for action in said.get("allowed") or ()]
     if roles:
         return host_outcome(host, {role: result_of(role) for role in roles}, result_of("verified"))
-    for outcome, part, name in (("held", "held", "role"), ("left_alone", "skipped", "cause")):
-        parts = said.get(part)
-        if parts:
-            told = (f"{one[name]}: {one['message' if part == 'held' else 'reason']}" for one in parts)
-            return idle_outcome(host, cast("Outcome", outcome), "; ".join(told))
+    if said.get("held"):
+        return idle_outcome(host, "held", "; ".join(f"{one['role']}: {one['message']}" for one in said["held"]))
+    if said.get("skipped"):
+        return idle_outcome(
+            host, "left_alone", "; ".join(f"{one['cause']}: {one['reason']}" for one in said["skipped"])
+        )
     return None
 
 
@@ -230,7 +230,7 @@ def render_outcomes(outcomes: Sequence[HostOutcome], written: str | None, stop: 
     said = ", ".join(f"{counts[outcome]:,} {words}" for outcome, (_title, words) in _TITLES.items() if counts[outcome])
     lines = ["SCEP remediation, what came of it", "=" * WIDTH, *wrap(f"{plural(len(outcomes), 'host')}: {said}", WIDTH)]
     for outcome, (title, _words) in _TITLES.items():
-        hosts = [one for one in outcomes if one["outcome"] == outcome and outcome not in _NOT_LISTED]
+        hosts = [one for one in outcomes if one["outcome"] == outcome and outcome not in _IDLE]
         rows = [(one["host"], _roles(one["changes"]), squeeze(one["detail"], _DETAIL)) for one in hosts]
         if rows:
             lines += ["", title, *short_list(rows, _ROWS, WIDTH)]
