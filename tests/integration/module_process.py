@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.lab.engine import Engine
+from tests.lab.engine import REPOSITORY, Engine
 from tests.lab.host import write_host
-from tests.powershell.runner import REPOSITORY, ModuleRunner
+from tests.powershell.runner import ModuleRunner
 
 PLUGINS = REPOSITORY / "plugins"
 _REQUIRES = re.compile(r"^#AnsibleRequires -PowerShell \.\.?(?:module_utils\.)?(\w+)", re.MULTILINE)

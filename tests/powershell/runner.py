@@ -15,9 +15,8 @@ from typing import Any
 
 import ansible
 
-from tests.lab.engine import Engine
+from tests.lab.engine import REPOSITORY, Engine
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 _UTILITIES = REPOSITORY / "plugins" / "module_utils"
 _ANSIBLE = Path(ansible.__file__).parent / "module_utils"
 # The longest module takes a few seconds; a machine with much else to do takes ten times as long.
