@@ -8,11 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from ansible.release import __version__
 
+from tests.integration.fault_cases import (
+    AFTER,
+    ANY,
+    BEFORE,
+    DEAF,
+    FAILED,
+    HANG,
+    IMPATIENT,
+    KINDS,
+    NEW,
+    OK,
+    SILENCE,
+    Case,
+    case,
+)
 from tests.integration.fault_host import (
     Disturbance,
     DisturbedFleet,
@@ -34,102 +48,19 @@ from tests.integration.fault_remedy import (
 )
 from tests.integration.host_state import undo_records
 from tests.lab.engine import Engine
-from tests.lab.faults import Fault, Kind
 from tests.lab.fleet import FleetHost, Lab
 from tests.lab.ndes import Ndes
 from tests.lab.playbook import PlaybookResult, TaskResult, run_playbook
 
 ROLES = ("trust_ndes_chain", "use_http", "disable_aik", "rollback")
-Words = tuple[str, ...]
-NOT_DONE: tuple[Kind, ...] = ("drop", "401", "500", "quota")
-"""The host does nothing with the message."""
-UNHEARD: tuple[Kind, ...] = ("lose", "cut")
-"""The host carries it out, and the client does not get the answer."""
-PATIENT = {"ansible_winrm_operation_timeout_sec": 240, "ansible_winrm_read_timeout_sec": 270}
-"""One Receive waits until there is output, however busy the machine is."""
-IMPATIENT = {"ansible_winrm_operation_timeout_sec": 2, "ansible_winrm_read_timeout_sec": 30}
-DEAF = {"ansible_winrm_operation_timeout_sec": 2, "ansible_winrm_read_timeout_sec": 15}
-"""For a host that is not heard any more: Ansible gives up after the second."""
-RETRIES_QUOTA = tuple(map(int, __version__.split(".")[:2])) >= (2, 18)
-OK: Words = ("ok",)
-FAILED: Words = ("failed", "unreachable")
-OLD: Words = ("old",)
-NEW: Words = ("new",)
-ANY: Words = ("old", "part", "new")
 
 
-class Case(NamedTuple):
-    """One host's disturbance.
-
-    Attributes:
-        host: its name, which says what happens.
-        disturbance: that.
-        status: what the task may be said to be.
-        ends: how the host may end: as it was ("old"), changed ("new"), or with part of the change.
-        variables: of the inventory.
-    """
-
-    host: str
-    disturbance: Disturbance
-    status: Words
-    ends: Words
-    variables: dict[str, int]
-
-
-def case(kind: Kind, message: str, command: int, record: str) -> Case:
-    """A fault at one message of the command that writes.
-
-    Send1 is the first part of its input and Send2 the last; Receive2 is the first that comes after the change.
-    """
-    operation = message.rstrip("12")
-    fault = Fault(kind, operation)
-    variables, status, ends = PATIENT, FAILED, OLD
-    if kind == "delay" or message == "Delete" or (kind, message, RETRIES_QUOTA) == ("quota", "Command", True):
-        # Nothing of the result is lost.
-        status, ends = OK, NEW
-    elif operation == "Send" and kind == "cut":
-        # Ansible does not read this answer.
-        status, ends = OK, NEW
-    elif message == "Create":
-        status = ("unreachable",)
-    elif message == "Send2" and kind in UNHEARD:
-        # Ansible looks all the same whether there is a result.
-        status, ends = OK, NEW
-    elif operation == "Send":
-        # The command waits for the rest of its input, and Ansible waits as long as one operation may take.
-        variables = IMPATIENT
-    elif message == "Receive1":
-        # Ansible ends the command, which has just begun; or gone on, until it has brought some output, if not all.
-        ends = ANY
-    elif message in ("Receive2", "Signal"):
-        ends = NEW
-    started = 0 if message == "Create" else command
-    made = record if message == "Receive2" else None
-    return Case(f"{kind}-{message}", Disturbance(fault, started, message == "Send2", made), status, ends, variables)
-
-
-def cases(number: int, command: int, record: str) -> list[Case]:
-    """The faults of one role: over the four roles, every one that differs in what the host or the client does.
-
-    Each role meets a fault at every message, and between them the roles meet all six kinds at each message that comes
-    before the change. After it the command has ended, so that no kind differs from another for the client (an error at
-    that message) or for the host (there is nothing left to do): one kind each. A hang and a delay that Ansible outlasts
-    are the same everywhere.
-    """
-    silence = Fault("delay", "Receive", seconds=120)
+def cases(command: int, record: str) -> list[Case]:
+    """Every kind of fault at every message of the command that writes, and what keeps Ansible waiting."""
+    met = [case(kind, message, command, record) for kind in (*KINDS, "delay") for message in (*BEFORE, *AFTER)]
     # Nobody knows how far the host is when Ansible gives up.
-    found = [Case("silence", Disturbance(silence, command), FAILED, ANY, DEAF)]
-    for place, message in enumerate(("Create", "Command", "Send1", "Send2", "Receive1")):
-        found.append(case(NOT_DONE[(number + place) % 4], message, command, record))
-        # In the roles that have a command before, each further host costs another one.
-        if command == 1 or message not in ("Command", "Send1"):
-            found.append(case(UNHEARD[(number // 2 + place) % 2], message, command, record))
-    for place, message in enumerate(("Receive2", "Signal", "Delete")):
-        found.append(case((*NOT_DONE, *UNHEARD)[(number + 2 * place) % 6], message, command, record))
-    if command == 1:
-        found.append(case("delay", ("Send1", "Signal")[number // 2], command, record))
-    hang = Fault("hang", "Receive", times=2)
-    return [*found, Case("hang", Disturbance(hang, command), OK, NEW, IMPATIENT)]
+    silence = Case("silence", Disturbance(SILENCE, command), FAILED, ANY, DEAF)
+    return [silence, *met, Case("hang", Disturbance(HANG, command), OK, NEW, IMPATIENT)]
 
 
 @pytest.fixture(scope="module")
@@ -149,14 +80,6 @@ def trust(lab: Lab, template: FleetHost) -> Remedy:
     return trust_remedy(host, lab.start(host).inventory_path)
 
 
-def test_the_roles_have_every_kind_of_fault_between_them() -> None:
-    met = {one.host for number, command in enumerate((1, 2, 1, 2)) for one in cases(number, command, "done")}
-    for message in ("Create", "Command", "Send1", "Send2", "Receive1"):
-        assert {f"{kind}-{message}" for kind in (*NOT_DONE, *UNHEARD)} <= met, message
-    for message in ("Receive2", "Signal", "Delete"):
-        assert len([name for name in met if name.endswith(message) and not name.startswith("delay")]) == 4
-
-
 # disable_aik, the quickest, stands for the others with the oldest ansible-core.
 @pytest.mark.parametrize(
     "role", [pytest.param(role, marks=pytest.mark.long if role != "disable_aik" else ()) for role in ROLES]
@@ -169,7 +92,7 @@ def test_fault_at_every_message(
     if role == "rollback":
         change(trust, lab.start(first).inventory_path)
     made = "undone" if role == "rollback" else "done"
-    wanted = cases(ROLES.index(role), remedy.command, made)
+    wanted = cases(remedy.command, made)
     hosts = {one.host: clone(first, one.host, **one.variables) for one in wanted}
     disturbances = {one.host: one.disturbance for one in wanted}
     with DisturbedFleet(list(hosts.values()), engine, tmp_path / "fleet", disturbances) as fleet:
