@@ -321,7 +321,7 @@ function Stop-Probe {
             return Complete-Probe -Probe $Probe -Failure $failure -Step tls -Word @{ Problem = 'slow_chain' }
         }
         { $_ -like 'hello_*' } { return Step-ProbeHello -Probe $Probe -Hello $null }
-        'handshake' { return Step-ProbeHandshake -Probe $Probe -Exception ([System.TimeoutException]::new()) }
+        'handshake' { return Stop-ProbeHandshake -Probe $Probe }
     }
     if ($Probe.Operation -eq 'CONNECT') { return Complete-Probe -Probe $Probe -Failure proxy_unreachable -Step proxy }
     Complete-Probe -Probe $Probe -Failure timeout -Step http -Word @{ Operation = $Probe.Operation }
@@ -354,6 +354,8 @@ function Get-ScepEndpoint {
     Seconds for each URL; all are asked at once.
     .PARAMETER ConnectTimeout
     Seconds at most of that for the name, and for the connection.
+    .PARAMETER ChainTimeout
+    Seconds on top of that for Windows to build the chain of a server that answers.
     .PARAMETER Proxy
     winhttp, account, none, or a proxy's address.
     .PARAMETER ExpectedIssuer
@@ -363,6 +365,7 @@ function Get-ScepEndpoint {
         [Parameter(Mandatory = $true)][AllowEmptyCollection()][AllowEmptyString()][string[]]$Url,
         [double]$Timeout = 15,
         [double]$ConnectTimeout = 5,
+        [double]$ChainTimeout = 30,
         [bool]$CheckRevocation = $true,
         [string]$Proxy = 'winhttp',
         [AllowEmptyCollection()][string[]]$ExpectedIssuer = @(),
@@ -370,7 +373,7 @@ function Get-ScepEndpoint {
     )
 
     $setting = @{
-        ConnectTimeout = $ConnectTimeout; CheckRevocation = $CheckRevocation; Proxy = $Proxy
+        ConnectTimeout = $ConnectTimeout; ChainTimeout = $ChainTimeout; CheckRevocation = $CheckRevocation; Proxy = $Proxy
         ExpectedIssuer = $ExpectedIssuer; MaxClockSkew = $MaxClockSkew; Lookups = @{}; Facts = @{}
     }
     # Look-ups block a thread of the pool each, and it grows slowly beyond its minimum.

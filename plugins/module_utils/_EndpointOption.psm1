@@ -13,7 +13,7 @@ function ConvertTo-EndpointParameter {
     #>
     param ([Parameter(Mandatory = $true)][System.Collections.IDictionary]$Option)
 
-    foreach ($name in 'connect_timeout', 'timeout') {
+    foreach ($name in 'chain_timeout', 'connect_timeout', 'timeout') {
         $seconds = $Option[$name]
         if (-not ($seconds -gt 0 -and $seconds -le 300)) {
             throw ("${name}: $seconds is not possible; it has to be more than 0 and at most 300 seconds")
@@ -43,6 +43,7 @@ function ConvertTo-EndpointParameter {
         Url = $urls
         Timeout = $Option.timeout
         ConnectTimeout = $Option.connect_timeout
+        ChainTimeout = $Option.chain_timeout
         CheckRevocation = $Option.check_revocation
         Proxy = $Option.proxy
         ExpectedIssuer = $expected

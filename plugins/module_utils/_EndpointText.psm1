@@ -141,7 +141,7 @@ function Get-EndpointSentence {
             if ($step -eq 'tls' -and $Endpoint.tls -and $Endpoint.tls.negotiation -and $Endpoint.tls.negotiation.tls) {
                 return "$server answers the first message of a TLS handshake, but this host does not complete the handshake in time: " +
                 'most likely Windows tries to fetch certificates for the chain of the server, as it does not know their issuer, and ' +
-                "gets no answer. Look whether the server's root is in LocalMachine\Root here; with a longer timeout the probe may tell."
+                "gets no answer. Look whether the server's root is in LocalMachine\Root here; with a longer chain_timeout the probe may tell."
             }
             if ($step -eq 'tls') { return "$server takes connections, but does not complete the TLS handshake in time." }
             return "$server did not answer $operation in time."

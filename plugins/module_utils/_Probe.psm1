@@ -49,6 +49,7 @@ function New-Probe {
         Uri = $uri; Setting = $setting; Steps = $steps; Begun = Get-ProbeTime; Deadline = $null; Limit = $null
         Task = $null; State = $null; Step = $null; StepBegun = $null
         Proxy = $null; Addresses = @(); AddressIndex = 0; ConnectBy = $null; Client = $null; Stream = $null; Reused = $false
+        Handshake = $null; Patient = $false; Aside = $null; Hello = $null
         Record = $null; Chain = $null; HandshakeError = $null; Operation = $null; Buffer = $null; Length = 0; Sent = $null
         Result = [ordered]@{
             url = $Url; kind = $(if ($valid) { Get-EndpointKind -Uri $uri } else { 'other' })
@@ -101,6 +102,7 @@ function Complete-Probe {
     $Probe.Task = $null
     $Probe.State = $null
     if ($Probe.Client) { $Probe.Client.Close() }
+    if ($Probe.Aside) { $Probe.Aside.Client.Close() }
     $result = $Probe.Result
     if ($Failure) {
         $result.failure = $Failure

@@ -15,16 +15,37 @@ function Start-ProbeHandshake {
 
     Enter-ProbeStep -Probe $Probe -Name 'tls'
     $Probe.Stream = New-TlsStream -Stream $Probe.Stream
-    try {
-        $task = Start-TlsHandshake -Stream $Probe.Stream -HostName $Probe.Uri.IdnHost
-    } catch {
-        # Schannel may refuse at once, before anything is sent.
-        return Step-ProbeHandshake -Probe $Probe -Exception $_.Exception.GetBaseException()
-    }
+    $Probe.Handshake = Start-TlsHandshake -Stream $Probe.Stream -HostName $Probe.Uri.IdnHost
     # Some time is kept for the second hello, which there is not behind a proxy.
     $left = ($Probe.Deadline - (Get-ProbeTime)) / 1000.0
     $seconds = if ($Probe.Proxy) { $left } else { [Math]::Max($left / 2, $left - $Probe.Setting.ConnectTimeout) }
-    Wait-ProbeTask -Probe $Probe -State 'handshake' -Task $task -Seconds $seconds
+    Wait-ProbeTask -Probe $Probe -State 'handshake' -Task $Probe.Handshake -Seconds $seconds
+}
+
+function Stop-ProbeHandshake {
+    # The handshake takes long: the server is mute, or it answers and Windows looks for the issuer of its certificate.
+    param ([hashtable]$Probe)
+
+    $Probe.HandshakeError = [System.TimeoutException]::new()
+    if ($Probe.Patient) { return Step-ProbeHandshake -Probe $Probe -Exception $Probe.HandshakeError }
+    if ($Probe.Proxy) { return Resume-ProbeHandshake -Probe $Probe }
+    $Probe.Aside = @{ Client = $Probe.Client; Stream = $Probe.Stream }
+    Start-ProbeHello -Probe $Probe
+}
+
+function Resume-ProbeHandshake {
+    # Waits once more, and longer than Windows takes to give up.
+    param ([hashtable]$Probe)
+
+    if ($Probe.Aside) {
+        $Probe.Client.Close()
+        $Probe.Client = $Probe.Aside.Client
+        $Probe.Stream = $Probe.Aside.Stream
+        $Probe.Aside = $null
+    }
+    $Probe.Patient = $true
+    $Probe.Deadline = [Math]::Max($Probe.Deadline, (Get-ProbeTime)) + [long]($Probe.Setting.ChainTimeout * 1000)
+    Wait-ProbeTask -Probe $Probe -State 'handshake' -Task $Probe.Handshake
 }
 
 function Test-ClientCertificateWanted {
@@ -37,6 +58,17 @@ function Test-ClientCertificateWanted {
     $null -ne $Probe.Record -and (Get-TlsRecord -Stream $Probe.Stream).ClientCertificateWanted
 }
 
+function New-ProbeTlsFact {
+    # What is returned of TLS, as far as it is known before the chain is judged.
+    param ([hashtable]$Probe, [hashtable]$Record)
+
+    [ordered]@{
+        protocol = $null; presented = Get-ProbeFact -Probe $Probe -Certificate $Record.Presented
+        built = [object[]]@(); status = [object[]]@(); policy_errors = [object[]]$Record.PolicyErrors; failures = [object[]]@()
+        missing_issuer = $null; client_certificate_requested = $Record.ClientCertificateWanted; negotiation = $Probe.Hello
+    }
+}
+
 function Step-ProbeHandshake {
     # The handshake is over, well or not. Returns true if a request may follow.
     param ([hashtable]$Probe, [AllowNull()][Exception]$Exception)
@@ -45,13 +77,16 @@ function Step-ProbeHandshake {
     # The second connection; another certificate, as behind a load balancer, is judged again.
     if ($Probe.Record -and -not $Exception -and $record.Leaf.Thumbprint -eq $Probe.Record.Leaf.Thumbprint) { return $true }
     $Probe.Record = $record
-    $Probe.Result.tls = [ordered]@{
-        protocol = $null; presented = Get-ProbeFact -Probe $Probe -Certificate $record.Presented
-        built = [object[]]@(); status = [object[]]@(); policy_errors = [object[]]$record.PolicyErrors; failures = [object[]]@()
-        missing_issuer = $null; client_certificate_requested = $record.ClientCertificateWanted; negotiation = $null
-    }
+    $Probe.Result.tls = New-ProbeTlsFact -Probe $Probe -Record $record
     if (-not $Exception) {
         $Probe.Result.tls.protocol = [string]$Probe.Stream.SslProtocol
+        # Windows has looked for the issuer in vain, for as long as it does. It would again, and without one it looks up no
+        # revocation. What no account trusts the machine does not trust either.
+        $names = @(foreach ($status in Get-ChainStatus -Chain $record.Chain) { $status.Name })
+        if ($names -contains 'UntrustedRoot' -or $names -contains 'PartialChain') {
+            $Probe.Chain = $record.Chain
+            return Step-ProbeChain -Probe $Probe
+        }
         # Half of what is left, so that a list that can't be had leaves time to hear what else is wrong.
         $seconds = [Math]::Max(1, [Math]::Min($Probe.Setting.ConnectTimeout, ($Probe.Deadline - (Get-ProbeTime)) / 2000.0))
         $parameters = @{
@@ -65,10 +100,16 @@ function Step-ProbeHandshake {
     if ($record.ClientCertificateWanted) {
         return Complete-Probe -Probe $Probe -Failure client_certificate_wanted -Step tls -Exception $Exception
     }
-    # A second, hand-made hello tells why, with the server's own numbers.
     $Probe.HandshakeError = $Exception
     $Probe.Client.Close()
-    if ($Probe.Proxy) { return Step-ProbeHello -Probe $Probe -Hello $null }
+    if ($Probe.Proxy -or $Probe.Hello) { return Step-ProbeHello -Probe $Probe -Hello $Probe.Hello }
+    Start-ProbeHello -Probe $Probe
+}
+
+function Start-ProbeHello {
+    # A second, hand-made hello tells why a handshake fails, with the server's own numbers.
+    param ([hashtable]$Probe)
+
     $address = $Probe.Addresses[$Probe.AddressIndex]
     $Probe.Client = [System.Net.Sockets.TcpClient]::new($address.AddressFamily)
     $task = $Probe.Client.ConnectAsync($address, $Probe.Uri.Port)
@@ -104,9 +145,14 @@ function Step-ProbeHello {
 
     $exception = $Probe.HandshakeError
     $cause = $exception.GetBaseException()
+    $Probe.Hello = $Hello
+    if ($cause -is [System.TimeoutException]) {
+        $answers = $Probe.Handshake.IsCompleted -or ($Hello -and $Hello.tls)
+        if ($answers -and -not $Probe.Patient) { return Resume-ProbeHandshake -Probe $Probe }
+        if (-not $Probe.Result.tls) { $Probe.Result.tls = New-ProbeTlsFact -Probe $Probe -Record (Get-TlsRecord -Stream $Probe.Aside.Stream) }
+        return Complete-Probe -Probe $Probe -Failure timeout -Step tls
+    }
     $Probe.Result.tls.negotiation = $Hello
-    # What the server answers here is no reason why the handshake took too long.
-    if ($cause -is [System.TimeoutException]) { return Complete-Probe -Probe $Probe -Failure timeout -Step tls }
     $broken = $cause -is [System.Net.Sockets.SocketException] -or $cause -is [System.IO.IOException]
     $failure = if (Test-NoCommonProtocol -Exception $cause -Hello $Hello) { 'no_common_protocol' }
     elseif ($null -eq $Hello -and $broken) { Get-NetworkFailure -Exception $cause }
@@ -138,4 +184,4 @@ function Step-ProbeChain {
 }
 
 Export-ModuleMember -Function Start-ProbeHandshake, Step-ProbeChain, Step-ProbeHandshake, Step-ProbeHello, Step-ProbeHelloTask,
-    Test-ClientCertificateWanted
+    Stop-ProbeHandshake, Test-ClientCertificateWanted

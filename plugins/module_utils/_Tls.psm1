@@ -57,11 +57,27 @@ function Initialize-TlsCallback {
     $export = ([type]"$x509.X509Certificate2Collection").GetMethod('Export', [type[]]@([type]"$x509.X509ContentType"))
     $pkcs7 = $expression::Constant([System.Security.Cryptography.X509Certificates.X509ContentType]::Pkcs7)
     $presented = $expression::Property($expression::Property($chain, 'ChainPolicy'), 'ExtraStore')
+    # The chain itself is disposed of after the call.
+    $elementType = [System.Security.Cryptography.X509Certificates.X509ChainElement]
+    $element = $expression::Parameter($elementType, 'element')
+    $fact = $expression::NewArrayInit([object], [System.Linq.Expressions.Expression[]]@(
+            $expression::Convert($expression::Property($expression::Property($element, 'Certificate'), 'RawData'), [object])
+            $expression::Convert($expression::Property($element, 'ChainElementStatus'), [object])))
+    $toFact = $expression::Lambda([Func`2].MakeGenericType($elementType, [object[]]), $fact,
+        [System.Linq.Expressions.ParameterExpression[]]@($element))
+    $elements = $expression::Property($chain, 'ChainElements')
+    $linq = [System.Linq.Enumerable]
+    $elements = $expression::Call($linq, 'Cast', [type[]]@($elementType), [System.Linq.Expressions.Expression[]]@($elements))
+    $facts = $expression::Call($linq, 'Select', [type[]]@($elementType, [object[]]),
+        [System.Linq.Expressions.Expression[]]@($elements, $toFact))
+    $built = $expression::Call($linq, 'ToArray', [type[]]@([object[]]), [System.Linq.Expressions.Expression[]]@($facts))
     $entry = $expression::NewArrayInit([object], [System.Linq.Expressions.Expression[]]@(
             $sender
             $expression::Convert($expression::Call($certificate, $rawData), [object])
             $expression::Convert($expression::Call($presented, $export, [System.Linq.Expressions.Expression[]]@($pkcs7)), [object])
-            $expression::Convert($errors, [object])))
+            $expression::Convert($errors, [object])
+            $expression::Convert($built, [object])
+            $expression::Convert($expression::Property($chain, 'ChainStatus'), [object])))
     $body = $expression::Block([System.Linq.Expressions.Expression[]]@(
             $expression::Call($queue, $enqueue, [System.Linq.Expressions.Expression[]]@($entry))
             $expression::Constant($true)))
@@ -101,29 +117,41 @@ function Start-TlsHandshake {
     <#
     .SYNOPSIS
     Begins the handshake with the protocols that the system has enabled; a Task.
+    .DESCRIPTION
+    On a thread of the pool: where the server is quick, the call goes on to the chain without coming back, and Windows may
+    look for an issuer for a quarter of a minute.
     #>
     param ([Parameter(Mandatory = $true)][System.Net.Security.SslStream]$Stream, [Parameter(Mandatory = $true)][string]$HostName)
 
+    $expression = [System.Linq.Expressions.Expression]
+    $collection = [System.Security.Cryptography.X509Certificates.X509CertificateCollection]
     $protocols = [System.Security.Authentication.SslProtocols]
-    $older = $protocols::Tls -bor $protocols::Tls11 -bor $protocols::Tls12
-    try {
-        return $Stream.AuthenticateAsClientAsync($HostName, $null, $protocols::None, $false)
-    } catch [System.ArgumentException] {
-        # .NET Framework before 4.7, or told to behave like it before this could say otherwise. Schannel leaves out again
-        # what the system has disabled.
-        return $Stream.AuthenticateAsClientAsync($HostName, $null, $older, $false)
-    }
+    $older = [System.Security.Authentication.SslProtocols]($protocols::Tls -bor $protocols::Tls11 -bor $protocols::Tls12)
+    $method = $Stream.GetType().GetMethod('AuthenticateAsClientAsync', [type[]]@([string], $collection, $protocols, [bool]))
+    $calls = @(foreach ($choice in $protocols::None, $older) {
+            $expression::Call($expression::Constant($Stream), $method, [System.Linq.Expressions.Expression[]]@(
+                    $expression::Constant($HostName)
+                    $expression::Constant($null, $collection)
+                    $expression::Constant($choice)
+                    $expression::Constant($false)))
+        })
+    # .NET Framework before 4.7, or told to behave like it before this could say otherwise, does not take None. Schannel
+    # leaves out again what the system has disabled.
+    $older = $expression::Catch([ArgumentException], $calls[1])
+    $body = $expression::TryCatch($calls[0], [System.Linq.Expressions.CatchBlock[]]@($older))
+    $function = $expression::Lambda([Func[System.Threading.Tasks.Task]], $body, [System.Linq.Expressions.ParameterExpression[]]@())
+    [System.Threading.Tasks.Task]::Run($function.Compile())
 }
 
 function Get-TlsRecord {
     <#
     .SYNOPSIS
     What was recorded of a handshake: Leaf (null if none was presented), Presented (leaf first), PolicyErrors (names),
-    ClientCertificateWanted.
+    Chain (as an X509Chain, as far as Get-ChainStatus needs it), ClientCertificateWanted.
     #>
     param ([Parameter(Mandatory = $true)][System.Net.Security.SslStream]$Stream)
 
-    $record = @{ Leaf = $null; Presented = @(); PolicyErrors = @(); ClientCertificateWanted = $false }
+    $record = @{ Leaf = $null; Presented = @(); PolicyErrors = @(); Chain = $null; ClientCertificateWanted = $false }
     foreach ($entry in $script:Recorded.ToArray()) {
         if (-not [object]::ReferenceEquals($entry[0], $Stream)) { continue }
         $leaf = [System.Security.Cryptography.X509Certificates.X509Certificate2]::new([byte[]]$entry[1])
@@ -141,6 +169,11 @@ function Get-TlsRecord {
         $record.PolicyErrors = @(foreach ($name in $script:PolicyErrorNames) {
                 if ([int]$entry[3] -band [int][System.Net.Security.SslPolicyErrors]$name) { $name }
             })
+        $elements = foreach ($element in $entry[4]) {
+            $certificate = [System.Security.Cryptography.X509Certificates.X509Certificate2]::new([byte[]]$element[0])
+            [PSCustomObject]@{ Certificate = $certificate; ChainElementStatus = $element[1] }
+        }
+        $record.Chain = [PSCustomObject]@{ ChainElements = @($elements); ChainStatus = $entry[5] }
     }
     $record
 }

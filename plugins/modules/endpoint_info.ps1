@@ -10,6 +10,7 @@
 
 $spec = @{
     options = @{
+        chain_timeout = @{ type = 'float'; default = 30.0 }
         check_revocation = @{ type = 'bool'; default = $true }
         connect_timeout = @{ type = 'float'; default = 5.0 }
         expected_issuers = @{ type = 'list'; elements = 'str'; default = @() }

@@ -25,7 +25,7 @@ from typing import Literal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -126,6 +126,7 @@ class Authority:
         usages: Sequence[x509.ObjectIdentifier] = (SERVER_AUTH,),
         validity: Days = VALID,
         crl_url: str | None = None,
+        issuer_url: str | None = None,
         key_type: KeyType = "ec",
         organization: str | None = None,
     ) -> Leaf:
@@ -138,6 +139,7 @@ class Authority:
             usages: extended key usages; empty leaves the extension out, which means any.
             validity: days from now, two numbers.
             crl_url: the CRL distribution point; without one nobody can look up whether it is revoked.
+            issuer_url: where the issuer's certificate can be fetched, for those that lack it.
             key_type: `ec` or `rsa`.
             organization: the subject's O, none by default.
         """
@@ -153,6 +155,10 @@ class Authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
         builder = builder.add_extension(_key_usage(digital_signature=True, key_encipherment=key_type == "rsa"), True)
+        if issuer_url:
+            place = x509.UniformResourceIdentifier(issuer_url)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), False)
         return Leaf(self._sign(builder, crl_url), key, issuers=self.chain)
 
     def sign_request(self, request: x509.CertificateSigningRequest, *, validity: Days = VALID) -> x509.Certificate:
