@@ -102,9 +102,13 @@ def endpoint_key(endpoint: Endpoint | None) -> str:
     return f"{scheme}://{host}:{named}{(endpoint['path'] or '').lower()}"
 
 
-def effective_port(scheme: str | None, port: int | None) -> int | None:
-    """Returns the port, that of the scheme where none is named; None if neither says."""
-    return _DEFAULT_PORT.get(scheme or "") if port is None else port
+def authority(scheme: str | None, host: str | None, port: int | None) -> tuple[str | None, str, int | None]:
+    """Returns scheme, host and port in one form for all spellings of the same server.
+
+    The host is in lower case and without the final dot; the port that of the scheme where none is named, None if
+    neither says.
+    """
+    return scheme, (host or "").lower().rstrip("."), _DEFAULT_PORT.get(scheme or "") if port is None else port
 
 
 def http_url(url: str, port: int | None) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict
 
 from ansible_collections.winpki.scep.plugins.plugin_utils.clock import time_by_controller
-from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint, effective_port
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import Endpoint, authority
 from ansible_collections.winpki.scep.plugins.plugin_utils.event import time_of
 
 FailedStep = Literal["url", "dns", "proxy", "connect", "tls", "http", "scep", "clock"]
@@ -316,8 +316,9 @@ def endpoint_evidence(evidence: HostEvidence, endpoint: Endpoint | None) -> Endp
     """Returns what was found out about ``endpoint``: same scheme, host and port; among several the same path first."""
     if endpoint is None or not endpoint["host"]:
         return None
-    wanted = (endpoint["scheme"], endpoint["host"].rstrip("."), effective_port(endpoint["scheme"], endpoint["port"]))
-    fitting = [item for item in evidence.get("endpoints") or [] if _authority(item) == wanted]
+    wanted = authority(endpoint["scheme"], endpoint["host"], endpoint["port"])
+    found = evidence.get("endpoints") or []
+    fitting = [item for item in found if authority(item["scheme"], item["host"], item["port"]) == wanted]
     path = (endpoint["path"] or "").casefold()
     return next((item for item in fitting if item["url"].casefold().endswith(path)), fitting[0] if fitting else None)
 
@@ -339,11 +340,6 @@ def _blame_clock(probe: EndpointEvidence | None, right_time: datetime | None) ->
         if begin is None or end is None or not begin <= right_time <= end:
             return probe
     return {**probe, "failure": "clock_wrong", "tls": {**tls, "failures": ["clock_wrong"]}}
-
-
-def _authority(probe: EndpointEvidence) -> tuple[str | None, str, int | None]:
-    host, scheme = (probe.get("host") or "").lower().rstrip("."), probe.get("scheme")
-    return scheme, host, effective_port(scheme, probe.get("port"))
 
 
 def failure_words(probe: EndpointEvidence | None) -> list[FailureWord]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypedDict
 from ansible_collections.winpki.scep.plugins.plugin_utils.cause import Finding
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import (
     Endpoint,
-    effective_port,
+    authority,
     endpoint_key,
     http_url,
     parse_endpoint,
@@ -212,7 +212,7 @@ def _urls_of(finding: Finding, urls: Sequence[str]) -> list[str]:
 def _server(endpoint: Endpoint | None) -> tuple[str, int | None] | None:
     if endpoint is None:
         return None
-    return (endpoint["host"] or "").rstrip("."), effective_port(endpoint["scheme"], endpoint["port"])
+    return authority(endpoint["scheme"], endpoint["host"], endpoint["port"])[1:]
 
 
 def _pass(fresh: HostPlan) -> Decision:

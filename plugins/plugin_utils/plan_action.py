@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import effective_port, http_url, parse_endpoint
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import authority, http_url, parse_endpoint
 from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint_chain import (
     HAS_CRYPTOGRAPHY,
     RefusedError,
@@ -201,8 +201,8 @@ def _same_server(url: str, probe: EndpointEvidence) -> bool:
     endpoint = parse_endpoint(url)
     if endpoint is None or endpoint["kind"] != "ndes" or endpoint["scheme"] != "https":
         return False
-    wanted = probe["host"], effective_port("https", probe["port"])
-    return (endpoint["host"], effective_port("https", endpoint["port"])) == wanted
+    wanted = authority("https", probe["host"], probe["port"])
+    return authority("https", endpoint["host"], endpoint["port"]) == wanted
 
 
 def _not_to_switch(profile: ProfileEvidence, url: str, settings: PlanSettings) -> str | None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import endpoint_key, http_url, parse_endpoint
+from ansible_collections.winpki.scep.plugins.plugin_utils.endpoint import (
+    authority,
+    endpoint_key,
+    http_url,
+    parse_endpoint,
+)
 
 KEY_ID = "578c545f796951421221a4a578acdb5f682f89c8"
 PATH = "/certsrv/mscep/mscep.dll/pkiclient.exe"
@@ -149,3 +154,19 @@ def test_no_endpoint_has_the_empty_key() -> None:
 )
 def test_of_an_https_url_only_scheme_and_port_change(url: str, port: int | None, new: str) -> None:
     assert http_url(url, port) == new
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "port", "expected"),
+    [
+        ("https", "NDES01.example.", None, ("https", "ndes01.example", 443)),
+        ("https", "ndes01.example", 443, ("https", "ndes01.example", 443)),
+        ("http", "ndes01.example", None, ("http", "ndes01.example", 80)),
+        ("https", "ndes01.example", 8443, ("https", "ndes01.example", 8443)),
+        (None, None, None, (None, "", None)),
+    ],
+)
+def test_one_form_for_all_spellings_of_a_server(
+    scheme: str | None, host: str | None, port: int | None, expected: tuple[str | None, str, int | None]
+) -> None:
+    assert authority(scheme, host, port) == expected
