@@ -140,7 +140,9 @@ function Start-TlsHandshake {
     $older = $expression::Catch([ArgumentException], $calls[1])
     $body = $expression::TryCatch($calls[0], [System.Linq.Expressions.CatchBlock[]]@($older))
     $function = $expression::Lambda([Func[System.Threading.Tasks.Task]], $body, [System.Linq.Expressions.ParameterExpression[]]@())
-    [System.Threading.Tasks.Task]::Run($function.Compile())
+    # Not Task.Run, whose overloads leave it to PowerShell which one is meant.
+    $started = [System.Threading.Tasks.Task[System.Threading.Tasks.Task]]::Factory.StartNew($function.Compile())
+    [System.Threading.Tasks.TaskExtensions]::Unwrap($started)
 }
 
 function Get-TlsRecord {
