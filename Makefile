@@ -2,6 +2,7 @@
 #   make demo   triage a simulated fleet (or, without the lab engine, the exported logs in examples/)
 #   make demo-remediate   mend a simulated fleet, see it enrol, and take it all back (needs the lab engine)
 #   make test   unit and integration tests
+#   make test-faults   each change, with every fault of the connection at every message: half an hour, `make test` takes a choice
 #   make lint   every linter, ansible-test sanity and galaxy-importer among them
 #   make bench  the figures, as ratios within one run
 SHELL := /bin/bash
@@ -22,7 +23,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/.cache/ansible
 export PYTHONPATH := $(COLLECTIONS)
 
-.PHONY: help demo demo-remediate test lint bench clean
+.PHONY: help demo demo-remediate test test-faults lint bench clean
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -53,6 +54,9 @@ demo-remediate: .venv/.ready $(LINKED)
 test: .venv/.ready .venv-oldest/.ready $(LINKED)
 	.venv/bin/python -m pytest $(IN_PARALLEL) $(LINKED_ALREADY) tests
 	.venv-oldest/bin/python -m pytest $(IN_PARALLEL) -m 'not long' tests/integration
+
+test-faults: .venv/.ready $(LINKED)
+	.venv/bin/python -m pytest $(IN_PARALLEL) $(LINKED_ALREADY) --every-fault tests/integration/test_role_faults.py tests/integration/test_role_verify_faults.py
 
 lint: .venv-lint/.ready $(LINKED)
 	tests/lint.sh

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option for tests that else take a choice of faults, as all of them take long."""
+    parser.addoption("--every-fault", action="store_true", help="let each change meet every fault at every message")
+
 
 def pytest_configure() -> None:
     """Gives Ctrl-C back its meaning for what tests start and interrupt.

@@ -26,6 +26,12 @@ def engine() -> Engine:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def every_fault(request: pytest.FixtureRequest) -> bool:
+    """Whether each change is to meet every fault at every message, and not a choice of them."""
+    return bool(request.config.getoption("every_fault"))
+
+
 @pytest.fixture(scope="module")
 def lab(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Makes hosts and starts fleets of them, which run until the module's tests are done."""
