@@ -103,7 +103,7 @@ def test_fault_at_every_message(every_fault: bool, lab: Lab, engine: Engine, tmp
     hosts = {name: clone(first, name, **one.case.variables) for name, one in wanted.items()}
     disturbances = {name: one.case.disturbance for name, one in wanted.items()}
     with DisturbedFleet(list(hosts.values()), engine, tmp_path / "fleet", disturbances) as fleet:
-        done = run_playbook("winpki.scep.verify", fleet.inventory_path, forks=3, timeout=TIMEOUT)
+        done = run_playbook("winpki.scep.verify", fleet.inventory_path, forks=3, timeout=2 * TIMEOUT)
         wait_until_idle(host.folder for host in hosts.values())
         for name, host in hosts.items():
             assert fleet.met_faults(name), name
