@@ -149,7 +149,7 @@ function Step-ProbeHello {
     if ($cause -is [System.TimeoutException]) {
         $answers = $Probe.Handshake.IsCompleted -or ($Hello -and $Hello.tls)
         if ($answers -and -not $Probe.Patient) { return Resume-ProbeHandshake -Probe $Probe }
-        if (-not $Probe.Result.tls) { $Probe.Result.tls = New-ProbeTlsFact -Probe $Probe -Record (Get-TlsRecord -Stream $Probe.Aside.Stream) }
+        if ($Probe.Aside) { $Probe.Result.tls = New-ProbeTlsFact -Probe $Probe -Record (Get-TlsRecord -Stream $Probe.Aside.Stream) }
         return Complete-Probe -Probe $Probe -Failure timeout -Step tls
     }
     $Probe.Result.tls.negotiation = $Hello

@@ -29,8 +29,6 @@ ANY: Words = ("old", "part", "new")
 BEFORE = ("Create", "Command", "Send1", "Send2", "Receive1")
 """The messages up to the change: the shell's, and the command's own. See `case`."""
 AFTER = ("Receive2", "Signal", "Delete")
-SILENCE = Fault("delay", "Receive", seconds=120)
-HANG = Fault("hang", "Receive", times=2)
 
 
 class Case(NamedTuple):
@@ -81,3 +79,13 @@ def case(kind: Kind, message: str, command: int, record: str) -> Case:
     started = 0 if message == "Create" else command
     made = record if message == "Receive2" else None
     return Case(f"{kind}-{message}", Disturbance(fault, started, message == "Send2", made), status, ends, variables)
+
+
+def silence(command: int) -> Case:
+    """A host that is not heard for so long that Ansible gives up: nobody knows how far it is then."""
+    return Case("silence", Disturbance(Fault("delay", "Receive", seconds=120), command), FAILED, ANY, DEAF)
+
+
+def hang(command: int) -> Case:
+    """A host that is only silent for a while."""
+    return Case("hang", Disturbance(Fault("hang", "Receive", times=2), command), OK, NEW, IMPATIENT)

@@ -18,6 +18,8 @@ from tests.lab.playbook import run_module, run_playbook
 
 EXAMPLE = "SOFTWARE\\Example\\Scep"
 AIK_URL = "https://ifx-keyid-18b1af70b93f991972f362556a9a3fbf4bb24e0d.microsoftaik.azure.net/templates/Aik/scep"
+VERIFY = "winpki.scep.verify : Start an enrolment and wait for its end"
+"""The one task of role verify."""
 TIMEOUT = 900.0
 """Seconds for a run over many hosts, on a machine that has much else to do."""
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from tests.lab import pki
 
 UNDO = "SOFTWARE\\winpki.scep\\Undo"
+LEVEL_KEY = "SOFTWARE\\Microsoft\\Cryptography\\AutoEnrollment"
 _STORES = Path(".dotnet/corefx/cryptography/x509stores")
 
 
@@ -52,6 +53,11 @@ def registry(folder: Path) -> dict[str, Any]:
     """The keys below HKLM that the host has, by path."""
     path = folder / "registry" / "HKLM.json"
     return dict(json.loads(path.read_text("utf-8"))["keys"]) if path.exists() else {}
+
+
+def level(folder: Path) -> dict[str, Any]:
+    """The values of the key that holds the log level of enrolment."""
+    return dict(registry(folder).get(LEVEL_KEY, {}).get("values", {}))
 
 
 def set_key(folder: Path, key: str, **values: tuple[str, Any]) -> None:

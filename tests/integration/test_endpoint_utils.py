@@ -21,9 +21,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs12
 
 from tests.lab import pki
-from tests.lab.engine import Engine
+from tests.lab.engine import REPOSITORY, Engine
 
-UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+UTILS = REPOSITORY / "plugins" / "module_utils"
 MODULES = ("_Certificate", "_EndpointText", "_Http", "_Proxy", "_ScepUrl", "_Tls", "_Probe", "_ProbeTls", "_Endpoint")
 
 Run = Callable[[str, object], Any]

@@ -12,25 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.fault_cases import (
-    AFTER,
-    ANY,
-    BEFORE,
-    DEAF,
-    FAILED,
-    HANG,
-    IMPATIENT,
-    KINDS,
-    NEW,
-    NOT_DONE,
-    OK,
-    SILENCE,
-    UNHEARD,
-    Case,
-    case,
-)
+from tests.integration.fault_cases import AFTER, BEFORE, KINDS, NOT_DONE, UNHEARD, Case, case, hang, silence
 from tests.integration.fault_host import (
-    Disturbance,
     DisturbedFleet,
     clone,
     exact,
@@ -66,8 +49,7 @@ def cases(role: str, command: int, record: str, *, every: bool) -> list[Case]:
     comes before the change. After it the command has ended, so that no kind differs from another for the client (an
     error at that message) or for the host (there is nothing left to do). A hang and a delay are the same everywhere.
     """
-    # Nobody knows how far the host is when Ansible gives up.
-    found = [Case("silence", Disturbance(SILENCE, command), FAILED, ANY, DEAF)]
+    found = [silence(command)]
     number = ROLES.index(role)
     for place, message in enumerate((*BEFORE, *AFTER)):
         chosen = [NOT_DONE[(number + place) % 4], UNHEARD[(number // 2 + place) % 2]]
@@ -75,15 +57,20 @@ def cases(role: str, command: int, record: str, *, every: bool) -> list[Case]:
         if message in AFTER or (command > 1 and message in ("Command", "Send1")):
             del chosen[number % 2]
         found += [case(kind, message, command, record) for kind in ((*KINDS, "delay") if every else chosen)]
-    return [*found, Case("hang", Disturbance(HANG, command), OK, NEW, IMPATIENT)]
+    return [*found, hang(command)]
 
 
 def test_each_kind_is_met_at_each_message() -> None:
     whole = [one.host for one in cases(WHOLE, 1, "done", every=True)]
     assert whole[1:-1] == [f"{kind}-{message}" for message in (*BEFORE, *AFTER) for kind in (*KINDS, "delay")]
-    for role in ROLES:
-        met = [one.host for one in cases(role, 1 + ROLES.index(role) % 2, "done", every=False)]
-        assert {name.rpartition("-")[2] for name in met} >= {*BEFORE, *AFTER}
+    chosen = [cases(role, command, "done", every=False) for role, command in zip(ROLES, (1, 2, 1, 2), strict=True)]
+    for met in chosen:
+        assert {one.host.rpartition("-")[2] for one in met} >= {*BEFORE, *AFTER}
+    between_them = {one.host for met in chosen for one in met}
+    for message in BEFORE:
+        assert {f"{kind}-{message}" for kind in KINDS} <= between_them, message
+    for message in AFTER:
+        assert len([name for name in between_them if name.endswith(message)]) == 4
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.integration.host_state import put_certificate, set_key, snapshot, undo_records, write_record
+from tests.integration.host_state import LEVEL_KEY, put_certificate, set_key, snapshot, undo_records, write_record
 from tests.lab.fleet import Fleet, FleetHost, Lab
 from tests.lab.pki import Authority, sha256
 from tests.lab.playbook import PlaybookResult, run_playbook
 
 UNDO = "winpki.scep.rollback : Take the changes back"
-LEVEL_KEY = "SOFTWARE\\Microsoft\\Cryptography\\AutoEnrollment"
 ROOT = Authority.root("Lab Root CA")
 ISSUING = ROOT.intermediate("Lab Issuing CA 1")
 FOREIGN = {

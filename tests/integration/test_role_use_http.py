@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.fault_remedy import VERIFY
 from tests.integration.host_state import snapshot, undo_records
 from tests.integration.profile_host import install_key, read_key, shows_challenge, write_key, write_profile
 from tests.lab import pki, programs
@@ -16,7 +17,6 @@ from tests.lab.ndes import Ndes
 from tests.lab.playbook import PlaybookResult, run_playbook
 
 SWITCH = "winpki.scep.use_http : Let this host enrol over HTTP"
-VERIFY = "winpki.scep.verify : Start an enrolment and wait for its end"
 EXAMPLE = "SOFTWARE\\Example\\Scep"
 PLAY: dict[str, Any] = {
     "name": "Enrol over HTTP",

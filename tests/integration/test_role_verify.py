@@ -11,7 +11,8 @@ import pytest
 
 from tests.integration.aik_host import TASK, tasks
 from tests.integration.fault_host import Disturbance, DisturbedFleet
-from tests.integration.host_state import put_certificate, registry, set_key, undo_records
+from tests.integration.fault_remedy import VERIFY
+from tests.integration.host_state import LEVEL_KEY, level, put_certificate, set_key, undo_records
 from tests.integration.profile_host import write_profile
 from tests.lab import programs, tpm, wsman
 from tests.lab.engine import Engine
@@ -25,8 +26,6 @@ from tests.lab.site_scenario import SiteScenario
 from tests.lab.sites import Sites
 from tests.lab.web import Handler, Request, Response
 
-LEVEL_KEY = "SOFTWARE\\Microsoft\\Cryptography\\AutoEnrollment"
-VERIFY = "winpki.scep.verify : Start an enrolment and wait for its end"
 KEY_ID = "4c2b9e1f7a6d5038c9b8e7f60152a3b4c5d6e7f8"
 AIK_NAME = f"INTC-KeyId-{KEY_ID}.microsoftaik.azure.net"
 AIK_URL = f"https://{AIK_NAME}/templates/Aik/scep"
@@ -53,10 +52,6 @@ def client(lab: Lab, name: str, ndes: Ndes, *, profile: bool = True, **variables
 
 def trust(host: FleetHost, ndes: Ndes) -> None:
     put_certificate(host.folder, "Root", ndes.pki.root.certificate)
-
-
-def level(folder: Path) -> dict[str, Any]:
-    return dict(registry(folder).get(LEVEL_KEY, {}).get("values", {}))
 
 
 def said(done: PlaybookResult, host: str) -> list[tuple[str, str | None]]:

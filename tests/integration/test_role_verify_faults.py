@@ -6,7 +6,7 @@ The level is as it was when the run ends, or the run says that it may be raised 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -14,30 +14,27 @@ from tests.integration.fault_cases import (
     AFTER,
     ANY,
     BEFORE,
-    DEAF,
     FAILED,
-    HANG,
     IMPATIENT,
     KINDS,
     NEW,
     NOT_DONE,
     OK,
     OLD,
-    SILENCE,
     Case,
     case,
+    hang,
+    silence,
 )
-from tests.integration.fault_host import Disturbance, DisturbedFleet, clone, wait_until_idle
-from tests.integration.fault_remedy import TIMEOUT
-from tests.integration.host_state import registry, set_key, undo_records
+from tests.integration.fault_host import Disturbance, DisturbedFleet, clone, record_states, wait_until_idle
+from tests.integration.fault_remedy import TIMEOUT, VERIFY
+from tests.integration.host_state import LEVEL_KEY, level, set_key
 from tests.lab.engine import Engine
 from tests.lab.faults import Fault
 from tests.lab.fleet import Lab
 from tests.lab.playbook import TaskResult, run_playbook
 
-VERIFY = "winpki.scep.verify : Start an enrolment and wait for its end"
 URL = "https://ndes09.lab.example/certsrv/mscep/mscep.dll/pkiclient.exe"
-LEVEL_KEY = "SOFTWARE\\Microsoft\\Cryptography\\AutoEnrollment"
 FIRST = {"LogLevel": {"kind": "DWord", "data": 2}}
 RAISED = {"LogLevel": {"kind": "DWord", "data": 4}}
 RAISE = 4
@@ -71,8 +68,7 @@ def disturbed(*, every: bool) -> list[Met]:
 
     The shell is made before the first command of all, and deleted when all is over. The return is tried again.
     """
-    found = [Met(RAISE, Case("silence", Disturbance(SILENCE, RAISE), FAILED, ANY, DEAF))]
-    found += [Met(RETURN, Case("hang", Disturbance(HANG, RETURN), OK, NEW, IMPATIENT))]
+    found = [Met(RAISE, silence(RAISE)), Met(RETURN, hang(RETURN))]
     for place, message in enumerate(MESSAGES):
         kinds = [KINDS if every else (KINDS[(place + first) % len(KINDS)],) for first in (0, 3)]
         found += [Met(RAISE, case(kind, message, RAISE, "done")) for kind in kinds[0]]
@@ -84,14 +80,6 @@ def disturbed(*, every: bool) -> list[Met]:
         gone = Disturbance(Fault(kind, times=0), RETURN)
         found.append(Met(RETURN, Case(f"gone-{kind}", gone, FAILED, OLD, IMPATIENT)))
     return found
-
-
-def level(folder: Path) -> dict[str, Any]:
-    return dict(registry(folder).get(LEVEL_KEY, {}).get("values", {}))
-
-
-def record_states(folder: Path) -> list[str]:
-    return [record["state"] for record in undo_records(folder)]
 
 
 @pytest.mark.long
